@@ -1,0 +1,119 @@
+// Package shuffle moves rows between the map tasks of one stage and the reduce tasks of the next.
+//
+// A map task writes its rows, each with the number of its reduce partition, through a [Writer] into one data file and one
+// index. A reduce task opens its partition of every map output with [Read]: blocks are fetched in parallel, but rows come out
+// in map order, so that what a reduce task sees is a function of the data alone. A [Combiner] folds the values of each key,
+// a [Grouper] collects them, a [Sorter] orders rows; all three hold to one memory budget and go on through disk when it is
+// used up.
+//
+// Three invariants carry the promise of equal bytes for equal data:
+//
+//   - Rows of one reduce partition arrive ordered by map partition, then by the order in which the map task wrote them.
+//   - The values of a key are folded in exactly that order, whether or not anything was spilled: what a full table evicts is
+//     the state of a range of hashes, and later rows of that range wait on disk unfolded until the state is read back.
+//   - Keys come out ordered by their hash, which is the same in every process, and, for equal hashes, by first arrival.
+package shuffle
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// Pair is a keyed row.
+type Pair[K, V any] struct {
+	Key   K
+	Value V
+}
+
+// Stream yields the rows of one partition in batches.
+type Stream[T any] interface {
+	// Next returns the next batch, of at least one row, or io.EOF after the last one. The batch is the stream's: it may be read
+	// until the next call of Next and must not be written to. After an error every later call returns an error.
+	Next() ([]T, error)
+}
+
+// Aggregator folds the values V of one key into a combiner C. Implementations are plain structs: they travel to executors.
+type Aggregator[V, C any] interface {
+	Create(v V) C       // the combiner of a key's first value
+	Merge(c C, v V) C   // c with one more value; may change and return c
+	Combine(c C, d C) C // two combiners of the same key, c's rows before d's; may change and return c
+}
+
+// Memory is an executor's budget for execution. Acquire asks for n more bytes and returns how many were granted, from 0 to n;
+// it never waits. Release gives bytes back.
+type Memory interface {
+	Acquire(n int64) int64
+	Release(n int64)
+}
+
+// Unlimited is a Memory that grants everything, for tests and small tools.
+type Unlimited struct{}
+
+// Acquire grants n.
+func (Unlimited) Acquire(n int64) int64 { return n }
+
+// Release does nothing.
+func (Unlimited) Release(int64) {}
+
+// Location says where a map output lies.
+type Location struct {
+	Executor string // the executor whose host holds the files
+	Host     string // the host's identity: readers with the same identity open Path themselves
+	Addr     string // the block server's address, for everyone else
+	Dir      string // the directory of the shuffle files on that host
+}
+
+// Output describes the committed output of one map task.
+type Output struct {
+	Map      int   // the map partition
+	Attempt  int64 // the task attempt that wrote it; part of the file names, so that attempts never share a file
+	Location Location
+	Sizes    []int64 // stored bytes of each reduce partition
+	Rows     int64   // rows written, after combining
+}
+
+// Fetcher reads map outputs of other hosts.
+type Fetcher interface {
+	// Fetch returns the stored bytes of the reduce partitions [start, end) of one map output, as Writer stored them.
+	Fetch(ctx context.Context, shuffle int, out Output, start, end int) (io.ReadCloser, error)
+}
+
+// Env is what an executor gives to the shuffles of its tasks.
+type Env struct {
+	Location         Location // what this executor's own map outputs are published with; Dir is where files are written
+	SpillDir         string   // private to a task; removed with everything in it when the task ends
+	Memory           Memory   // nil means Unlimited
+	Compression      string   // of map outputs: "lz4" (default), "zstd" or "none"
+	SpillCompression string   // of spills: default "lz4"
+	MaxBytesInFlight int64    // fetched and not yet consumed, per reduce task; 0 means 48 MiB
+	Fetcher          Fetcher  // nil where every output is on this host
+	Metrics          *Metrics // nil if nobody counts
+}
+
+// Metrics counts what the shuffles of one task did. It belongs to one goroutine.
+type Metrics struct {
+	RowsWritten, BytesWritten  int64
+	RowsRead, BytesRead        int64
+	LocalBlocks, RemoteBlocks  int64
+	SpilledRows, SpilledBytes  int64
+	PeakMemory                 int64
+	FetchWaitNanos, WriteNanos int64
+}
+
+// FetchError says that a map output could not be read: the scheduler recomputes it instead of failing the task.
+type FetchError struct {
+	Shuffle  int
+	Map      int
+	Reduce   int
+	Location Location
+	Err      error
+}
+
+// Error names the block, its place and the cause.
+func (e *FetchError) Error() string {
+	return fmt.Sprintf("fetch block %d of map output %d of shuffle %d from %s at %s: %v", e.Reduce, e.Map, e.Shuffle, e.Location.Executor, e.Location.Addr, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *FetchError) Unwrap() error { return e.Err }
