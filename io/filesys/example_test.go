@@ -1,0 +1,64 @@
+package filesys_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spark-go/spark-go/io/filesys"
+)
+
+func ExampleExpand() {
+	ctx := context.Background()
+	for _, name := range []string{"2026/a.csv", "2026/b.csv", "2025/a.csv", "2026/_SUCCESS"} {
+		if err := filesys.WriteFile(ctx, "mem://sales/"+name, []byte("x\n")); err != nil {
+			fmt.Println(err)
+		}
+	}
+	files, err := filesys.Expand(ctx, "mem://sales/2026,mem://sales/{2024,2025}/*.csv")
+	for _, f := range files {
+		fmt.Println(f.URI, f.Size)
+	}
+	fmt.Println(err)
+	// Output:
+	// mem://sales/2026/a.csv 2
+	// mem://sales/2026/b.csv 2
+	// mem://sales/2025/a.csv 2
+	// <nil>
+}
+
+func ExampleOutput() {
+	ctx := context.Background()
+	out, err := filesys.NewOutput(ctx, "mem://example/out", filesys.ErrorIfExists)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var files []filesys.TaskFile
+	for partition := range 2 { // on executors
+		w, file, err := out.CreateTask(ctx, partition, ".txt")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Fprintf(w, "partition %d\n", partition)
+		if err := w.Close(); err != nil {
+			fmt.Println(err)
+			return
+		}
+		files = append(files, file)
+	}
+	fmt.Println(out.Commit(ctx, files)) // on the driver
+
+	_, err = filesys.NewOutput(ctx, "mem://example/out", filesys.ErrorIfExists)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// write mem://example/out: the output directory exists and is not empty: remove it, name another, or choose the save mode overwrite or append
+}
+
+func ExampleGet() {
+	_, _, err := filesys.Get(context.Background(), "ftp://host/file")
+	fmt.Println(err)
+	// Output:
+	// open ftp://host/file: no file system is registered for the scheme "ftp": import the package that registers it in the program (known here: file, mem), or write a plain path for a local file
+}

@@ -1,0 +1,86 @@
+package filesys
+
+// Defaults of [SplitOptions], which are those of Spark's spark.files.* keys.
+const (
+	DefaultMaxPartitionBytes = 128 << 20
+	DefaultOpenCostBytes     = 4 << 20
+	// DefaultMinPartitions is how many tasks an input is divided into where its
+	// size allows splits of at least OpenCostBytes.
+	DefaultMinPartitions = 32
+)
+
+// SplitOptions say how files are divided among tasks. The division depends on
+// these options and on the files' sizes, never on the number of cores or
+// executors, because the order in which floating-point sums are added follows
+// the partitions, and results must be the same bits on any cluster. (Spark
+// divides by the cores at hand instead.)
+type SplitOptions struct {
+	// MaxPartitionBytes is the most bytes a task should read, default 128 MiB.
+	MaxPartitionBytes int64
+	// OpenCostBytes is what opening one more file is held to cost, in bytes that could be read
+	// meanwhile, when small files are packed together; default 4 MiB.
+	OpenCostBytes int64
+	// MinPartitions asks for at least so many tasks, as far as the input can be
+	// cut: 10 MB in 4 tasks are cut every 2.5 MB. The default 0 asks for 32
+	// tasks but cuts nothing smaller than OpenCostBytes.
+	MinPartitions int
+}
+
+func (o SplitOptions) withDefaults() SplitOptions {
+	if o.MaxPartitionBytes <= 0 {
+		o.MaxPartitionBytes = DefaultMaxPartitionBytes
+	}
+	if o.OpenCostBytes <= 0 {
+		o.OpenCostBytes = DefaultOpenCostBytes
+	}
+	return o
+}
+
+// Target is the size in bytes to which an input of total bytes is cut.
+func (o SplitOptions) Target(total int64) int64 {
+	o = o.withDefaults()
+	if o.MinPartitions > 0 {
+		n := int64(o.MinPartitions)
+		return max(1, min(o.MaxPartitionBytes, (total+n-1)/n))
+	}
+	return min(o.MaxPartitionBytes, max(o.OpenCostBytes, total/DefaultMinPartitions))
+}
+
+// Cut divides one file of size bytes into pieces of about target bytes: the
+// offsets at which they begin. The last piece may be up to a tenth larger,
+// so that no task is left with a crumb.
+func Cut(size, target int64) []int64 {
+	var offsets []int64
+	offset := int64(0)
+	for ; size-offset > target+target/10; offset += target {
+		offsets = append(offsets, offset)
+	}
+	if offset < size {
+		offsets = append(offsets, offset)
+	}
+	return offsets
+}
+
+// Pack groups consecutive pieces into tasks: the index after the last piece of each
+// task. A piece joins the current task if the task's bytes, with the open cost
+// of each of its pieces, stay within target; a larger piece is a task of its own.
+// Pieces keep their order.
+func (o SplitOptions) Pack(sizes []int64, target int64) []int {
+	o = o.withDefaults()
+	// With a number of tasks asked for, or for less than one open cost in all,
+	// the cost must not prevent packing: it is at most a quarter of a task.
+	open := min(o.OpenCostBytes, target/4)
+	var ends []int
+	var filled int64
+	for i, size := range sizes {
+		if i > 0 && filled+size > target+target/10 {
+			ends = append(ends, i)
+			filled = 0
+		}
+		filled += size + open
+	}
+	if len(sizes) > 0 {
+		ends = append(ends, len(sizes))
+	}
+	return ends
+}
