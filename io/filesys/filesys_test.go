@@ -236,13 +236,13 @@ func TestSplits(t *testing.T) {
 	}{
 		{SplitOptions{}, 0, 4 * mb},
 		{SplitOptions{}, 64 * mb, 4 * mb},
-		{SplitOptions{}, 512 * mb, 16 * mb},
+		{SplitOptions{}, 508 * mb, 16 * mb},
 		{SplitOptions{}, 1 << 40, 128 * mb},
 		{SplitOptions{MinPartitions: 4}, 10, 3},
 		{SplitOptions{MinPartitions: 2}, 1 << 40, 128 * mb},
 		{SplitOptions{MaxPartitionBytes: 10}, 1000, 10},
 	} {
-		if got := c.o.Target(c.total); got != c.want {
+		if got := c.o.Target(c.total, 1); got != c.want {
 			t.Errorf("%+v.Target(%d) = %d, want %d", c.o, c.total, got, c.want)
 		}
 	}

@@ -36,13 +36,15 @@ func (o SplitOptions) withDefaults() SplitOptions {
 	return o
 }
 
-// Target is the size in bytes to which an input of total bytes is cut.
-func (o SplitOptions) Target(total int64) int64 {
+// Target is the size in bytes to which an input of so many bytes in so many
+// files is cut. The cost of opening counts as bytes.
+func (o SplitOptions) Target(total int64, files int) int64 {
 	o = o.withDefaults()
 	if o.MinPartitions > 0 {
 		n := int64(o.MinPartitions)
 		return max(1, min(o.MaxPartitionBytes, (total+n-1)/n))
 	}
+	total += int64(files) * o.OpenCostBytes
 	return min(o.MaxPartitionBytes, max(o.OpenCostBytes, total/DefaultMinPartitions))
 }
 
@@ -67,9 +69,10 @@ func Cut(size, target int64) []int64 {
 // Pieces keep their order.
 func (o SplitOptions) Pack(sizes []int64, target int64) []int {
 	o = o.withDefaults()
-	// With a number of tasks asked for, or for less than one open cost in all,
-	// the cost must not prevent packing: it is at most a quarter of a task.
-	open := min(o.OpenCostBytes, target/4)
+	open := o.OpenCostBytes
+	if o.MinPartitions > 0 {
+		open = 0 // the number of tasks is decided, only bytes divide the files among them
+	}
 	var ends []int
 	var filled int64
 	for i, size := range sizes {

@@ -1,0 +1,216 @@
+// Package textio reads and writes text: lines, and files as a whole.
+//
+// Inputs are what [filesys.Expand] takes: files, directories, globs and comma
+// lists of any registered file system. A file whose name ends in .gz, .zst or .bz2 is
+// decompressed on the way. Text is bytes: nothing is decoded or checked, and a
+// line may hold invalid UTF-8.
+//
+// # Splits
+//
+// [PlanLines] cuts uncompressed files into byte ranges and packs small files
+// together, by size alone (see [filesys.SplitOptions]); a compressed file is
+// one piece, because nothing tells where a line begins inside it. A line belongs to the
+// split in which its first byte lies, so the splits of a file give each line
+// once and, read in order, in the file's order. A line ends with \n or \r\n,
+// neither of which is part of it; the last one may lack its end.
+//
+// # Memory
+//
+// Lines are substrings of one string per block of 256 KiB, so reading makes
+// one allocation for a few thousand lines. A program that keeps a few lines of many
+// should strings.Clone them, or each keeps its whole block in memory.
+package textio
+
+import (
+	"compress/bzip2"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/spark-go/spark-go/io/filesys"
+)
+
+// Split is a byte range of one file, as the driver listed it. It is plain data
+// and travels to the task that reads it.
+type Split struct {
+	URI    string
+	Offset int64 // of the first byte of the range
+	Length int64
+	// Size and ModTime (Unix nanoseconds, 0 if unknown) of the whole file, by
+	// which the task sees that the file is still the one that was listed.
+	Size    int64
+	ModTime int64
+}
+
+func (s Split) open(ctx context.Context) (filesys.File, error) {
+	var t time.Time
+	if s.ModTime != 0 {
+		t = time.Unix(0, s.ModTime)
+	}
+	return filesys.OpenUnchanged(ctx, s.URI, s.Size, t)
+}
+
+func whole(f filesys.Info) Split {
+	s := Split{URI: f.URI, Length: f.Size, Size: f.Size}
+	if !f.ModTime.IsZero() {
+		s.ModTime = f.ModTime.UnixNano()
+	}
+	return s
+}
+
+// PlanLines divides files into partitions for reading lines, in the order of the files. Empty
+// files yield nothing.
+func PlanLines(files []filesys.Info, o filesys.SplitOptions) [][]Split {
+	var total int64
+	for _, f := range files {
+		total += f.Size
+	}
+	target := o.Target(total, len(files))
+	var splits []Split
+	for _, f := range files {
+		s := whole(f)
+		if codecOf(f.Path) != none {
+			if f.Size > 0 {
+				splits = append(splits, s)
+			}
+			continue
+		}
+		offsets := filesys.Cut(f.Size, target)
+		for i, from := range offsets {
+			to := f.Size
+			if i+1 < len(offsets) {
+				to = offsets[i+1]
+			}
+			s.Offset, s.Length = from, to-from
+			splits = append(splits, s)
+		}
+	}
+	return pack(splits, o, target)
+}
+
+// PlanFiles divides files into partitions for reading each as a whole.
+func PlanFiles(files []filesys.Info, o filesys.SplitOptions) [][]Split {
+	var total int64
+	splits := make([]Split, len(files))
+	for i, f := range files {
+		total += f.Size
+		splits[i] = whole(f)
+	}
+	return pack(splits, o, o.Target(total, len(files)))
+}
+
+func pack(splits []Split, o filesys.SplitOptions, target int64) [][]Split {
+	sizes := make([]int64, len(splits))
+	for i, s := range splits {
+		sizes[i] = s.Length
+	}
+	var partitions [][]Split
+	from := 0
+	for _, to := range o.Pack(sizes, target) {
+		partitions = append(partitions, splits[from:to:to])
+		from = to
+	}
+	return partitions
+}
+
+// File is a file read as a whole.
+type File struct {
+	Path    string // its URI
+	Content string // decompressed
+}
+
+// maxWhole bounds the content of one file that is read as a whole.
+const maxWhole = 2 << 30
+
+// ReadFile reads the file of a split as a whole.
+func ReadFile(ctx context.Context, s Split) (File, error) {
+	f, err := s.open(ctx)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	r, err := codecOf(s.URI).reader(io.NewSectionReader(&checked{f, ctx}, 0, f.Size()))
+	if err != nil {
+		return File{}, fmt.Errorf("read %s: %w", s.URI, err)
+	}
+	defer r.Close()
+	var b strings.Builder
+	if codecOf(s.URI) == none && f.Size() <= maxWhole {
+		b.Grow(int(f.Size()))
+	}
+	n, err := io.Copy(&b, io.LimitReader(r, maxWhole+1))
+	if err != nil {
+		return File{}, fmt.Errorf("read %s: %w", s.URI, explain(err, s.URI))
+	}
+	if n > maxWhole {
+		return File{}, fmt.Errorf("read %s: it holds more than %d bytes, too many for one row: read it by lines", s.URI, maxWhole)
+	}
+	return File{Path: s.URI, Content: b.String()}, nil
+}
+
+// checked makes each read fail once the context is done.
+type checked struct {
+	r   io.ReaderAt
+	ctx context.Context
+}
+
+func (c *checked) ReadAt(p []byte, off int64) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.ReadAt(p, off)
+}
+
+// codec is a compression that the name of a file tells.
+type codec string
+
+const (
+	none codec = ""
+	gz   codec = ".gz"
+	zst  codec = ".zst"
+	bz2  codec = ".bz2"
+)
+
+func codecOf(name string) codec {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".gz", ".gzip":
+		return gz
+	case ".zst", ".zstd":
+		return zst
+	case ".bz2":
+		return bz2
+	}
+	return none
+}
+
+func (c codec) reader(r io.Reader) (io.ReadCloser, error) {
+	switch c {
+	case gz:
+		return gzip.NewReader(r)
+	case zst:
+		// One goroutine: the other cores run other tasks.
+		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(512<<20))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	case bz2:
+		return io.NopCloser(bzip2.NewReader(r)), nil
+	}
+	return io.NopCloser(r), nil
+}
+
+// explain adds to a decompression error what to look at.
+func explain(err error, uri string) error {
+	if c := codecOf(uri); c != none && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: the file is cut short, damaged, or not what its name's end %s says", err, c)
+	}
+	return err
+}
