@@ -1,7 +1,6 @@
 package vet
 
 import (
-	"fmt"
 	"go/ast"
 	"go/token"
 	"go/types"
@@ -43,42 +42,33 @@ func (v *vetter) rewriter(pos token.Pos) *rewriter {
 // environment to a function of the given shape, or "". The functions are found
 // by their signatures, so that arities come and go without a change here.
 func (v *vetter) findBind(f *types.Signature) string {
-	return v.bindOf(f.Params().Len(), f.Results().Len(), f.Variadic())
-}
-
-func (v *vetter) bindOf(params, results int, variadic bool) string {
 	pkg := v.rddPackage()
-	if pkg == nil || variadic {
+	if pkg == nil || f.Variadic() {
 		return ""
 	}
-	best := ""
 	for _, name := range pkg.Scope().Names() { // sorted
 		fn, ok := pkg.Scope().Lookup(name).(*types.Func)
-		if !ok || !isBind(fn) || best != "" {
+		if !ok || !isBind(fn) {
 			continue
 		}
 		inner := fn.Signature().Params().At(1).Type().Underlying().(*types.Signature)
-		if inner.Params().Len() == params+1 && inner.Results().Len() == results && sameResults(inner, fn.Signature()) {
-			best = name
+		if fits(inner.Params(), 1, f.Params()) && fits(inner.Results(), 0, f.Results()) {
+			return name
 		}
 	}
-	return best
+	return ""
 }
 
-// sameResults reports whether the function that a Bind returns has the results
-// of the one that it is given.
-func sameResults(inner, bind *types.Signature) bool {
-	if bind.Results().Len() != 1 {
+// fits reports whether a generic parameter or result list, from its skip-th
+// element on, can be instantiated to the given one: as many elements, and those
+// that are not type parameters, such as error, identical.
+func fits(generic *types.Tuple, skip int, actual *types.Tuple) bool {
+	if generic.Len() != actual.Len()+skip {
 		return false
 	}
-	out, ok := bind.Results().At(0).Type().Underlying().(*types.Signature)
-	if !ok || out.Results().Len() != inner.Results().Len() {
-		return false
-	}
-	for i := range inner.Results().Len() {
-		_, a := inner.Results().At(i).Type().(*types.TypeParam)
-		_, b := out.Results().At(i).Type().(*types.TypeParam)
-		if a != b { // one of them is a fixed type, such as error
+	for i := range actual.Len() {
+		t := generic.At(i + skip).Type()
+		if _, free := t.(*types.TypeParam); !free && !types.Identical(t, actual.At(i).Type()) {
 			return false
 		}
 	}
@@ -276,20 +266,25 @@ func (r *rewriter) environmentType(bindings []binding, op string) string {
 	op, _, _ = strings.Cut(op, " ") // the operation, without how the function got there
 	op = strings.TrimSuffix(op[strings.LastIndexByte(op, '.')+1:], ",")
 	taken := make(map[string]bool)
-	ast.Inspect(r.file, func(n ast.Node) bool {
+	decl := r.v.enclosingDecl(r.pos)
+	if decl == nil {
+		r.failed = true
+		return ""
+	}
+	ast.Inspect(decl, func(n ast.Node) bool {
 		if id, ok := n.(*ast.Ident); ok {
 			taken[id.Name] = true
 		}
 		return true
 	})
-	for name := range r.v.envType {
+	for _, name := range r.v.envType[decl] {
 		taken[name] = true
 	}
 	for _, name := range r.v.pass.Pkg.Scope().Names() {
 		taken[name] = true
 	}
 	name := freshName(lowerFirst(op)+"Env", taken)
-	r.v.envType[name] = true
+	r.v.envType[decl] = append(r.v.envType[decl], name)
 
 	at := *r
 	at.pos, at.scope = stmt, r.v.pass.Pkg.Scope().Innermost(stmt)
@@ -521,59 +516,4 @@ func (r *rewriter) reach(t types.Type, seen map[types.Type]bool) {
 	case *types.TypeParam:
 		r.failed = true
 	}
-}
-
-// methodValue reports x.M given as a function: it captures x.
-func (v *vetter) methodValue(e *ast.SelectorExpr, sel *types.Selection, u usage) {
-	if v.done[e] {
-		return
-	}
-	v.done[e] = true
-	x := types.ExprString(e.X)
-	d := analysis.Diagnostic{Pos: e.Pos(), End: e.End(), Category: categoryMethod}
-	head := fmt.Sprintf("function given to %s is the method value %s.%s, which captures %s (%s): ",
-		u.op, x, e.Sel.Name, x, v.typeName(v.info.TypeOf(e.X)))
-	if _, generic := v.insideGeneric(e.Pos()); generic && mentionsTypeParam(sel.Recv()) {
-		d.Message = head + "in a generic function, give a struct with a Call method through rdd.Call"
-		v.add(u.call, d)
-		return
-	}
-	if o := v.obstacleIn(v.info.TypeOf(e.X), x); o != nil {
-		d.Category = categoryTravel
-		d.Message = head + o.String()
-		v.add(u.call, d)
-		return
-	}
-	sig := sel.Type().(*types.Signature)
-	binder := v.findBind(sig)
-	if binder == "" {
-		d.Message = head + "no rdd.Bind takes a function of this shape; give a struct with a Call method through rdd.Call"
-		v.add(u.call, d)
-		return
-	}
-	r := v.rewriter(e.Pos())
-	recv := v.info.TypeOf(e.X)
-	ref := ""
-	if pointerMethodOfValue(sel) {
-		recv, ref = types.NewPointer(recv), "&"
-	}
-	typ := r.typeExpr(recv)
-	switch types.Unalias(recv).(type) {
-	case *types.Named, *types.Basic:
-	default:
-		typ = "(" + typ + ")"
-	}
-	expr := typ + "." + e.Sel.Name
-	rdd := r.rddName()
-	d.Message = head + fmt.Sprintf("bind the method, rdd.%s(%s%s, %s)", binder, ref, x, expr)
-	if u.bound {
-		d.Message = head + "add it to the environment"
-	} else if !ast.IsGenerated(r.file) {
-		r.insert(e.Pos(), rdd+binder+"("+ref)
-		r.replace(e.X.End(), e.End(), ", "+expr+")")
-		if fix := r.fix("bind " + x + " with rdd." + binder); fix != nil {
-			d.SuggestedFixes = []analysis.SuggestedFix{*fix}
-		}
-	}
-	v.add(u.call, d)
 }

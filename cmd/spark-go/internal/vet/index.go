@@ -9,10 +9,10 @@ import (
 // A packageIndex answers what a name of the package under analysis stands for.
 type packageIndex struct {
 	decls     map[*types.Func]*ast.FuncDecl
-	params    map[*types.Var]param      // parameters of declared functions
-	values    map[*types.Var][]ast.Expr // what is assigned to a local variable of function type
-	writes    map[*types.Var][]token.Pos
-	addressed map[*types.Var]bool // variables that may change behind our back
+	params    map[*types.Var]param       // parameters of declared functions
+	values    map[*types.Var][]ast.Expr  // what is assigned to a local variable of function type
+	writes    map[*types.Var][]token.Pos // where a variable, or what is reached through it, is assigned to
+	addressed map[*types.Var]bool        // variables that may change behind our back
 }
 
 // A param is the index-th parameter of a declared function.
@@ -88,18 +88,18 @@ func (v *vetter) recordValue(idx *packageIndex, lhs, rhs ast.Expr) {
 	if lhs == nil {
 		return
 	}
-	id, ok := ast.Unparen(lhs).(*ast.Ident)
+	root := v.rootOf(lhs)
+	if root == nil {
+		return
+	}
+	obj, ok := v.info.ObjectOf(root).(*types.Var)
 	if !ok {
 		return
 	}
-	obj, ok := v.info.ObjectOf(id).(*types.Var)
-	if !ok {
-		return
+	if v.info.Uses[root] != nil {
+		idx.writes[obj] = append(idx.writes[obj], root.Pos())
 	}
-	if v.info.Uses[id] != nil {
-		idx.writes[obj] = append(idx.writes[obj], id.Pos())
-	}
-	if rhs != nil {
+	if rhs != nil && ast.Unparen(lhs) == root {
 		if _, ok := obj.Type().Underlying().(*types.Signature); ok {
 			idx.values[obj] = append(idx.values[obj], rhs)
 		}

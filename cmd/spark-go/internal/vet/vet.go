@@ -9,13 +9,16 @@
 // the program runs; this package finds the offence when it is compiled, says
 // which variables are captured and of which types, and can rewrite the literal.
 //
-// The analyser is made of four parts, one a file:
+// The analyser is made of five parts, one a file:
 //
 //   - operations.go decides which arguments of which calls run on executors, and
 //     follows such an argument to the literals that may be its value;
 //   - captures.go lists what a literal captures and what it does with it;
+//   - methods.go does so for method values;
 //   - travel.go knows the types whose values mean nothing in another process;
 //   - fix.go rewrites a capturing literal into Bind form.
+//
+// command.go is the command line around it.
 //
 // What it reports is certain up to the rules in operations.go: a value whose
 // origin cannot be followed (a function parameter, a struct field, an element of
@@ -75,7 +78,7 @@ type vetter struct {
 	tasks   map[*ast.FuncLit]bool          // literals that run on executors
 	done    map[ast.Node]bool              // functions already looked at
 	found   []finding
-	envType map[string]bool // names given to environment types by fixes
+	envType map[*ast.FuncDecl][]string // names given to environment types by fixes
 }
 
 // A finding is a diagnostic and the call that caused it. Findings of calls
@@ -95,7 +98,7 @@ func run(pass *analysis.Pass) (any, error) {
 		sinks:   make(map[*types.Func]map[int]string),
 		tasks:   make(map[*ast.FuncLit]bool),
 		done:    make(map[ast.Node]bool),
-		envType: make(map[string]bool),
+		envType: make(map[*ast.FuncDecl][]string),
 	}
 	// A function that passes its parameter on to an operation makes its own
 	// callers' arguments task functions, so the calls are looked at until no

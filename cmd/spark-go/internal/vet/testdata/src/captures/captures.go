@@ -5,6 +5,8 @@ import (
 	"context"
 	"iter"
 	"math"
+	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spark-go/spark-go/mllib/clustering"
@@ -88,7 +90,15 @@ func BadShapeWithoutBind(r rdd.RDD[int], n int) rdd.RDD[int] {
 }
 
 func BadForeach(ctx context.Context, r rdd.RDD[int], prefix string) error {
-	return rdd.Foreach(ctx, r, func(x int) { println(prefix, x) }) // want `rdd.Foreach captures prefix \(string\): no rdd.Bind takes`
+	return rdd.Foreach(ctx, r, func(x int) { println(prefix, x) }) // want `rdd.Foreach captures prefix \(string\): bind it with rdd.BindDo`
+}
+
+func BadFallible(r rdd.RDD[string], base int) rdd.RDD[int64] {
+	return rdd.TryMap(r, func(s string) (int64, error) { return strconv.ParseInt(s, base, 64) }) // want `captures base \(int\): bind it with rdd.BindErr`
+}
+
+func BadTwoResults(r rdd.RDD[int], n int) rdd.RDD[int] {
+	return rdd.Collate(r, func(x int) (int, bool) { return n, true }) // want `captures n \(int\): no rdd.Bind takes`
 }
 
 func BadInsideBind(r rdd.RDD[Rating], min, max float32) rdd.RDD[Rating] {
@@ -306,4 +316,22 @@ func GoodOwnFunctions(xs []string, sep string) []string {
 		return out
 	}
 	return each(func(s string) string { return s + sep })
+}
+
+func GoodAddresses(r rdd.RDD[int]) rdd.RDD[*string] {
+	return rdd.Map(r, func(x int) *string {
+		var local [3]string
+		part := local[:]
+		env := &os.Args[0]
+		return map[bool]*string{true: env, false: &part[x]}[x > 3]
+	})
+}
+
+func BadMethodOfExpression(r rdd.RDD[string]) rdd.RDD[string] {
+	return rdd.Map(r, strings.NewReplacer("a", "b").Replace) // want `is the method value strings.NewReplacer\("a", "b"\).Replace, which captures`
+}
+
+func BadPointerToLibrary(r rdd.RDD[int]) rdd.RDD[int] {
+	args := &os.Args
+	return rdd.Map(r, func(x int) int { return len(*args) }) // want `captures args \(\*\[\]string\): bind it`
 }

@@ -113,6 +113,22 @@ func changing(r rdd.RDD[int], n int) rdd.RDD[int] {
 	return rdd.Map(r, add)
 }
 
+func changingField(r rdd.RDD[int], t trainer) rdd.RDD[int] {
+	add := func(x int) int { return x + t.Total } // want `captures t`
+	t.Total = 5
+	return rdd.Map(r, add)
+}
+
+func effects(ctx context.Context, r rdd.RDD[int], prefix string) error {
+	return rdd.Foreach(ctx, r, func(x int) { println(prefix, x) }) // want `captures prefix`
+}
+
+func insideLiteral(r rdd.RDD[int], a int, s string) func() rdd.RDD[int] {
+	return func() rdd.RDD[int] {
+		return rdd.Map(r, func(x int) int { return a*x + len(s) }) // want `captures a .* and s`
+	}
+}
+
 func maker(r rdd.RDD[int]) rdd.RDD[int] { return rdd.Filter(r, atLeast(3)) }
 
 func atLeast(min int) func(int) bool {

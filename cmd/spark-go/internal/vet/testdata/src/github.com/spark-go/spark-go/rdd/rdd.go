@@ -31,6 +31,8 @@ type (
 func Parallelize[T any](s Session, rows []T, partitions int) (r RDD[T])              { return r }
 func FromSeq[T any](s Session, rows iter.Seq[T]) (r RDD[T])                          { return r }
 func Map[T, U any](r RDD[T], f func(T) U) (out RDD[U])                               { return out }
+func TryMap[T, U any](r RDD[T], f func(T) (U, error)) (out RDD[U])                   { return out }
+func Collate[T any](r RDD[T], f func(T) (int, bool)) (out RDD[T])                    { return out }
 func FlatMap[T, U any](r RDD[T], f func(T) []U) (out RDD[U])                         { return out }
 func Filter[T any](r RDD[T], keep func(T) bool) RDD[T]                               { return r }
 func MapPartitions[T, U any](r RDD[T], f func(iter.Seq[T]) iter.Seq[U]) (out RDD[U]) { return out }
@@ -78,6 +80,13 @@ func Bind2[E, A, B, U any](env E, f func(E, A, B) U) func(A, B) U {
 }
 func Bind3[E, A, B, C, U any](env E, f func(E, A, B, C) U) func(A, B, C) U {
 	return func(a A, b B, c C) U { return f(env, a, b, c) }
+}
+
+func BindErr[E, T, U any](env E, f func(E, T) (U, error)) func(T) (U, error) {
+	return func(x T) (U, error) { return f(env, x) }
+}
+func BindDo[E, T any](env E, f func(E, T)) func(T) {
+	return func(x T) { f(env, x) }
 }
 
 type Caller[T, U any] interface{ Call(T) U }

@@ -140,6 +140,37 @@ func TestMainFix(t *testing.T) {
 	}
 }
 
+// TestGoldenFilesCompile holds the golden files to what -fix promises: the
+// rewritten program compiles, and there is nothing left in it to rewrite.
+func TestGoldenFilesCompile(t *testing.T) {
+	const dir = "testdata/src/fixes/"
+	files := make(map[string]string)
+	for _, name := range []string{"dataset.go", "fixes.go", "methodonly.go", "needsimport.go"} {
+		text, err := os.ReadFile(dir + name + ".golden")
+		if os.IsNotExist(err) {
+			text, err = os.ReadFile(dir + name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["fixes/"+name] = string(text)
+	}
+	newModule(t, files)
+	status, out, errs := run3("-json", "./fixes")
+	var findings []Finding
+	if err := json.Unmarshal([]byte(out), &findings); err != nil {
+		t.Fatalf("status %d, errors %s", status, errs)
+	}
+	for _, f := range findings {
+		if f.Fixable {
+			t.Errorf("%s:%d: %s: not rewritten", f.File, f.Line, f.Message)
+		}
+	}
+	if len(findings) != 7 {
+		t.Errorf("%d findings are left, want the 7 that have no rewrite: %s", len(findings), out)
+	}
+}
+
 func TestMainTestFiles(t *testing.T) {
 	newModule(t, map[string]string{"main.go": soundMain, "main_test.go": strings.Replace(capturingMain, "func main()", "func helper()", 1)})
 	if status, out, _ := run3(); status != exitClean {

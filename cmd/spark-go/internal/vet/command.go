@@ -28,6 +28,9 @@ const (
 	exitError    = 2
 )
 
+// maxFaults is how many errors of a program that does not compile are printed.
+const maxFaults = 10
+
 const usageText = `usage: spark-go vet [-fix] [-json] [-test] [packages]
 
 Reports functions given to dataset operations that capture variables or otherwise cannot run on executors.
@@ -120,13 +123,19 @@ func analyse(patterns []string, tests bool, overlay map[string][]byte) ([]Findin
 	}
 	var faults []error
 	sources := make(map[string]bool) // what was written by hand, so not cgo's output
-	for _, pkg := range pkgs {
+	packages.Visit(pkgs, nil, func(pkg *packages.Package) {
 		for _, e := range pkg.Errors {
+			if e.Kind == packages.ListError && strings.HasPrefix(e.Msg, "# ") && len(pkg.Errors) > 1 {
+				continue // the compiler's output, which the others repeat
+			}
 			faults = append(faults, e)
 		}
 		for _, f := range pkg.GoFiles {
 			sources[f] = true
 		}
+	})
+	if more := len(faults) - maxFaults; more > 0 {
+		faults = append(faults[:maxFaults], fmt.Errorf("and %d more", more))
 	}
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("load %s: the program does not compile:\n%w", strings.Join(patterns, " "), errors.Join(faults...))
