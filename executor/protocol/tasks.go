@@ -22,7 +22,7 @@ type StageKey struct {
 type StageBinary struct {
 	Key        StageKey
 	Job        int                      // the first job that needs the stage, for logs
-	Program    []byte                   // the lineage up to the stage's border and what to do at it, as rdd.EncodeProgram wrote it
+	Program    []byte                   // the lineage up to the stage's border and what to do at it, as rdd.Program wrote it
 	Inputs     map[int][]shuffle.Output // the map outputs of every shuffle that the stage reads, in map order
 	Properties map[string]string        // local properties of the job: description, pool, …
 }
@@ -33,7 +33,7 @@ type TaskDesc struct {
 	Stage     StageKey
 	Partition int
 	Attempt   int    // 0 for the first try of this task in this stage attempt
-	Splits    []byte // the input splits of this partition, as rdd.EncodeSplits wrote them; empty if it reads none
+	Splits    []byte // the input splits of this partition, as rdd.Program.Splits wrote them; empty if it reads none
 }
 
 // Outcome says how a task attempt ended.

@@ -1,0 +1,121 @@
+package executor
+
+import "sync"
+
+// Memory is the unified budget of an executor: Spark's rule on our own accounting. Execution may take what storage does not use
+// and evicts cached blocks down to a protected share; storage takes only what is free or what other datasets' blocks hold. Of n
+// running tasks none gets more than 1/n of the execution memory, so that a late task can always work.
+type Memory struct {
+	mu        sync.Mutex
+	total     int64
+	protected int64 // bytes of storage that execution cannot evict
+	execution int64
+	storage   int64
+	peak      int64
+	tasks     map[*TaskMemory]struct{}
+	evict     func(need int64) int64 // frees cached blocks; called without the lock
+}
+
+// NewMemory makes a budget of total bytes with the given share of it protected for cached blocks.
+func NewMemory(total int64, storageFraction float64) *Memory {
+	return &Memory{total: total, protected: int64(float64(total) * storageFraction), tasks: map[*TaskMemory]struct{}{}}
+}
+
+// Used returns the bytes that execution and storage hold, and the highest sum so far.
+func (m *Memory) Used() (execution, storage, peak int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.execution, m.storage, m.peak
+}
+
+// Total is the size of the budget.
+func (m *Memory) Total() int64 { return m.total }
+
+// Task opens the account of a task.
+func (m *Memory) Task() *TaskMemory {
+	t := &TaskMemory{m: m}
+	m.mu.Lock()
+	m.tasks[t] = struct{}{}
+	m.mu.Unlock()
+	return t
+}
+
+// TaskMemory is the execution memory of one task. It implements shuffle.Memory.
+type TaskMemory struct {
+	m    *Memory
+	used int64
+	peak int64
+}
+
+// Acquire asks for n bytes and returns what is granted, possibly less, at once.
+func (t *TaskMemory) Acquire(n int64) int64 {
+	m := t.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	share := m.total / int64(max(len(m.tasks), 1))
+	want := min(n, share-t.used)
+	if want <= 0 {
+		return 0
+	}
+	free := m.total - m.execution - m.storage
+	if free < want && m.evict != nil {
+		if spare := m.storage - m.protected; spare > 0 {
+			need := min(want-free, spare)
+			m.mu.Unlock()
+			m.evict(need)
+			m.mu.Lock()
+			free = m.total - m.execution - m.storage
+		}
+	}
+	got := max(min(want, free), 0)
+	t.used += got
+	t.peak = max(t.peak, t.used)
+	m.execution += got
+	m.peak = max(m.peak, m.execution+m.storage)
+	return got
+}
+
+// Release gives n bytes back.
+func (t *TaskMemory) Release(n int64) {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	n = min(n, t.used)
+	t.used -= n
+	t.m.execution -= n
+}
+
+// Close gives everything back that the task still holds and returns how much that was and the most it ever held.
+func (t *TaskMemory) Close() (leaked, peak int64) {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	leaked = t.used
+	t.m.execution -= t.used
+	t.used = 0
+	delete(t.m.tasks, t)
+	return leaked, t.peak
+}
+
+// reserve takes n bytes for storage if they are free.
+func (m *Memory) reserve(n int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.total-m.execution-m.storage < n {
+		return false
+	}
+	m.storage += n
+	m.peak = max(m.peak, m.execution+m.storage)
+	return true
+}
+
+// missing says how many bytes must be freed before n fit.
+func (m *Memory) missing(n int64) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return n - (m.total - m.execution - m.storage)
+}
+
+func (m *Memory) unreserve(n int64) {
+	m.mu.Lock()
+	m.storage -= n
+	m.mu.Unlock()
+}

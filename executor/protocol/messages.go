@@ -1,0 +1,551 @@
+package protocol
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spark-go/spark-go/shuffle"
+)
+
+// Message is anything that a frame carries: one of the pointer types of this package with these methods.
+type Message interface {
+	kind() kind
+	write(w *writer)
+	read(r *reader)
+}
+
+// kind is the first byte of a frame. Numbers are never reused with another meaning.
+type kind byte
+
+const (
+	kindRegisterHost kind = iota + 1
+	kindRegisterExecutor
+	kindRegistered
+	kindRefused
+	kindHeartbeat
+	kindStageBinary
+	kindLaunchTasks
+	kindKillTask
+	kindTaskResults
+	kindBlockUpdates
+	kindRemove
+	kindExecutorExited
+	kindKillExecutor
+	kindLog
+	kindStop
+	kindEnd
+)
+
+// newMessage returns an empty message of a kind, nil if there is no such kind.
+func newMessage(k kind) Message {
+	switch k {
+	case kindRegisterHost:
+		return new(RegisterHost)
+	case kindRegisterExecutor:
+		return new(RegisterExecutor)
+	case kindRegistered:
+		return new(Registered)
+	case kindRefused:
+		return new(Refused)
+	case kindHeartbeat:
+		return new(Heartbeat)
+	case kindStageBinary:
+		return new(StageBinary)
+	case kindLaunchTasks:
+		return new(LaunchTasks)
+	case kindKillTask:
+		return new(KillTask)
+	case kindTaskResults:
+		return new(TaskResults)
+	case kindBlockUpdates:
+		return new(BlockUpdates)
+	case kindRemove:
+		return new(Remove)
+	case kindExecutorExited:
+		return new(ExecutorExited)
+	case kindKillExecutor:
+		return new(KillExecutor)
+	case kindLog:
+		return new(Log)
+	case kindStop:
+		return new(Stop)
+	}
+	return nil
+}
+
+// RegisterHost is the first message of a host process: here I am, my blocks are served at BlockAddr.
+type RegisterHost struct {
+	Host      string // identity, given by whoever launched it
+	PID       int
+	BlockAddr string // of the block server, which outlives job processes
+	Dir       string // of the shuffle files
+}
+
+// RegisterExecutor is the first message of a job process.
+type RegisterExecutor struct {
+	ID        string // unique for each epoch: a process that replaces another has another name
+	Host      string // the identity of the host that launched it
+	Epoch     int    // counts the job processes of the host, from 1; older ones are refused
+	PID       int
+	Cores     int
+	Memory    int64            // bytes
+	Digest    string           // SHA-256 of its executable, in hexadecimal
+	BlockAddr string           // where it serves what it holds in memory; empty if it does not
+	Location  shuffle.Location // where its map outputs will lie
+}
+
+// Registered accepts a host or executor.
+type Registered struct {
+	Heartbeat time.Duration     // spark.executor.heartbeatInterval
+	MaxFrame  int64             // spark.rpc.message.maxSize, in bytes
+	Digest    string            // of the executable, in hexadecimal; hosts start nothing else
+	Settings  map[string]string // the application's configuration
+}
+
+// Refused ends a connection: the process exits.
+type Refused struct {
+	Reason string
+}
+
+// Heartbeat says that a process is alive, and from executors what it is doing.
+type Heartbeat struct {
+	Running []int64 // task attempts, ascending
+	Heap    int64   // bytes of live and not yet collected objects
+	Mapped  int64   // bytes taken from the operating system
+}
+
+// LaunchTasks starts task attempts.
+type LaunchTasks struct {
+	Tasks []TaskDesc
+}
+
+// KillTask stops a task attempt; it still reports its end. Unknown attempts are ignored: they have ended already.
+type KillTask struct {
+	ID     int64
+	Reason string
+}
+
+// TaskResults reports the ends of task attempts.
+type TaskResults struct {
+	Results []TaskResult
+}
+
+// BlockUpdates says what is cached now, outside of a task.
+type BlockUpdates struct {
+	Updates []BlockUpdate
+}
+
+// RemoveKind says what a Remove takes away.
+type RemoveKind uint8
+
+// What can be removed.
+const (
+	RemoveShuffle   RemoveKind = iota // the files of all map outputs; hosts do it
+	RemoveDataset                     // cached partitions
+	RemoveBroadcast                   // its value and blocks
+	RemoveStage                       // the binary of a stage attempt
+)
+
+// Remove cleans up what is no longer needed. What is not there is no error.
+type Remove struct {
+	Kind    RemoveKind
+	ID      int // shuffle, dataset, broadcast or stage
+	Attempt int // of a stage
+}
+
+// ExecutorExited is sent by a host when its job process has ended.
+type ExecutorExited struct {
+	ID         string
+	Epoch      int
+	Code       int    // the exit code if Signal is 0
+	Signal     int    // the signal that killed it, or 0
+	Killed     string // why the host killed it, if it did
+	Start      string // why it could not be started, if it could not
+	Registered bool   // it came as far as the driver
+	Restarting bool   // the host starts another one, with the next epoch
+	Stderr     string // the last lines that it wrote: the text of a panic
+}
+
+// KillExecutor asks a host to kill its job process, if it still has that epoch.
+type KillExecutor struct {
+	Epoch  int
+	Reason string
+}
+
+// Log is a record that a process wants the driver to log.
+type Log struct {
+	Time  time.Time
+	Level int // as in log/slog
+	Text  string
+}
+
+// Stop asks a host or executor to end in order.
+type Stop struct {
+	Reason string
+}
+
+// Cause says in words how the process ended, with what it wrote last.
+func (e *ExecutorExited) Cause() string {
+	var b strings.Builder
+	switch {
+	case e.Start != "":
+		b.WriteString("the process could not be started: " + e.Start)
+	case e.Killed != "":
+		b.WriteString("the process was killed: " + e.Killed)
+	case e.Signal != 0:
+		s := syscall.Signal(e.Signal)
+		fmt.Fprintf(&b, "the process was killed by signal %d (%s)", e.Signal, s)
+		if s == syscall.SIGKILL {
+			b.WriteString(", by hand or because the machine had no memory left")
+		}
+	default:
+		fmt.Fprintf(&b, "the process exited with code %d", e.Code)
+	}
+	if !e.Registered && e.Start == "" {
+		b.WriteString(" before it registered")
+	}
+	if e.Stderr != "" {
+		b.WriteString("; its last lines:\n" + e.Stderr)
+	}
+	return b.String()
+}
+
+func (*RegisterHost) kind() kind     { return kindRegisterHost }
+func (*RegisterExecutor) kind() kind { return kindRegisterExecutor }
+func (*Registered) kind() kind       { return kindRegistered }
+func (*Refused) kind() kind          { return kindRefused }
+func (*Heartbeat) kind() kind        { return kindHeartbeat }
+func (*StageBinary) kind() kind      { return kindStageBinary }
+func (*LaunchTasks) kind() kind      { return kindLaunchTasks }
+func (*KillTask) kind() kind         { return kindKillTask }
+func (*TaskResults) kind() kind      { return kindTaskResults }
+func (*BlockUpdates) kind() kind     { return kindBlockUpdates }
+func (*Remove) kind() kind           { return kindRemove }
+func (*ExecutorExited) kind() kind   { return kindExecutorExited }
+func (*KillExecutor) kind() kind     { return kindKillExecutor }
+func (*Log) kind() kind              { return kindLog }
+func (*Stop) kind() kind             { return kindStop }
+
+func (m *RegisterHost) write(w *writer) {
+	w.string(m.Host)
+	w.int(m.PID)
+	w.string(m.BlockAddr)
+	w.string(m.Dir)
+}
+
+func (m *RegisterHost) read(r *reader) {
+	*m = RegisterHost{Host: r.string(), PID: r.int(), BlockAddr: r.string(), Dir: r.string()}
+}
+
+func (m *RegisterExecutor) write(w *writer) {
+	w.string(m.ID)
+	w.string(m.Host)
+	w.int(m.Epoch)
+	w.int(m.PID)
+	w.int(m.Cores)
+	w.int64(m.Memory)
+	w.string(m.Digest)
+	w.string(m.BlockAddr)
+	w.location(m.Location)
+}
+
+func (m *RegisterExecutor) read(r *reader) {
+	*m = RegisterExecutor{
+		ID: r.string(), Host: r.string(), Epoch: r.int(), PID: r.int(), Cores: r.int(), Memory: r.int64(), Digest: r.string(),
+		BlockAddr: r.string(), Location: r.location(),
+	}
+}
+
+func (m *Registered) write(w *writer) {
+	w.int64(int64(m.Heartbeat))
+	w.int64(m.MaxFrame)
+	w.string(m.Digest)
+	w.strings(m.Settings)
+}
+
+func (m *Registered) read(r *reader) {
+	*m = Registered{Heartbeat: time.Duration(r.int64()), MaxFrame: r.int64(), Digest: r.string(), Settings: r.strings()}
+}
+
+func (m *Refused) write(w *writer) { w.string(m.Reason) }
+func (m *Refused) read(r *reader)  { m.Reason = r.string() }
+
+func (m *Heartbeat) write(w *writer) {
+	w.uint(uint64(len(m.Running)))
+	for _, id := range m.Running {
+		w.int64(id)
+	}
+	w.int64(m.Heap)
+	w.int64(m.Mapped)
+}
+
+func (m *Heartbeat) read(r *reader) {
+	*m = Heartbeat{Running: list(r, 1, (*reader).int64), Heap: r.int64(), Mapped: r.int64()}
+}
+
+func (m *StageBinary) write(w *writer) {
+	w.stage(m.Key)
+	w.int(m.Job)
+	w.bytes(m.Program)
+	ids := make([]int, 0, len(m.Inputs))
+	for id := range m.Inputs {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	w.uint(uint64(len(ids)))
+	for _, id := range ids {
+		w.int(id)
+		outputs := m.Inputs[id]
+		w.uint(uint64(len(outputs)))
+		for i := range outputs {
+			w.output(&outputs[i])
+		}
+	}
+	w.strings(m.Properties)
+}
+
+func (m *StageBinary) read(r *reader) {
+	*m = StageBinary{Key: r.stage(), Job: r.int(), Program: r.bytes()}
+	if n := r.count(2); n > 0 {
+		m.Inputs = map[int][]shuffle.Output{}
+		for range n {
+			id := r.int()
+			m.Inputs[id] = list(r, 5, (*reader).output)
+			if r.err != nil {
+				return
+			}
+		}
+	}
+	m.Properties = r.strings()
+}
+
+func (m *LaunchTasks) write(w *writer) {
+	w.uint(uint64(len(m.Tasks)))
+	for i := range m.Tasks {
+		t := &m.Tasks[i]
+		w.int64(t.ID)
+		w.stage(t.Stage)
+		w.int(t.Partition)
+		w.int(t.Attempt)
+		w.bytes(t.Splits)
+	}
+}
+
+func (m *LaunchTasks) read(r *reader) {
+	m.Tasks = list(r, 6, func(r *reader) TaskDesc {
+		return TaskDesc{ID: r.int64(), Stage: r.stage(), Partition: r.int(), Attempt: r.int(), Splits: r.bytes()}
+	})
+}
+
+func (m *KillTask) write(w *writer) {
+	w.int64(m.ID)
+	w.string(m.Reason)
+}
+
+func (m *KillTask) read(r *reader) { *m = KillTask{ID: r.int64(), Reason: r.string()} }
+
+func (m *TaskResults) write(w *writer) {
+	w.uint(uint64(len(m.Results)))
+	for i := range m.Results {
+		m.Results[i].write(w)
+	}
+}
+
+func (m *TaskResults) read(r *reader) {
+	n := r.count(16)
+	if n == 0 {
+		m.Results = nil
+		return
+	}
+	m.Results = make([]TaskResult, 0, min(n, 256))
+	for range n {
+		m.Results = append(m.Results, TaskResult{})
+		m.Results[len(m.Results)-1].read(r)
+		if r.err != nil {
+			m.Results = nil
+			return
+		}
+	}
+}
+
+// What of a TaskResult's optional parts follows.
+const (
+	hasOutput = 1 << iota
+	hasFetch
+	hasMore // error, updates or blocks
+)
+
+func (t *TaskResult) write(w *writer) {
+	parts := byte(0)
+	if t.Output != nil {
+		parts |= hasOutput
+	}
+	if t.Fetch != nil {
+		parts |= hasFetch
+	}
+	if t.Error != "" || len(t.Updates) > 0 || len(t.Blocks) > 0 {
+		parts |= hasMore
+	}
+	w.buf = append(w.buf, parts, byte(t.Outcome))
+	w.int64(t.ID)
+	w.stage(t.Stage)
+	w.int(t.Partition)
+	w.bytes(t.Value)
+	if t.Output != nil {
+		w.output(t.Output)
+	}
+	if f := t.Fetch; f != nil {
+		w.int(f.Shuffle)
+		w.int(f.Map)
+		w.int(f.Reduce)
+		w.location(f.Location)
+		w.string(f.Message)
+	}
+	if parts&hasMore != 0 {
+		w.string(t.Error)
+		w.uint(uint64(len(t.Updates)))
+		for _, u := range t.Updates {
+			w.int(u.ID)
+			w.bytes(u.Value)
+		}
+		w.uint(uint64(len(t.Blocks)))
+		for _, b := range t.Blocks {
+			writeBlockUpdate(w, b)
+		}
+	}
+	m := &t.Metrics
+	w.time(m.Start)
+	w.int64(int64(m.Run))
+	counts := m.counts()
+	// Most counts of most tasks are 0: a set of bits says which are not.
+	set := uint64(0)
+	for i, c := range counts {
+		if *c != 0 {
+			set |= 1 << i
+		}
+	}
+	w.uint(set)
+	for _, c := range counts {
+		if *c != 0 {
+			w.int64(*c)
+		}
+	}
+}
+
+func (t *TaskResult) read(r *reader) {
+	parts := r.byte()
+	if parts >= hasMore<<1 {
+		r.fail("a task result has unknown parts")
+		return
+	}
+	t.Outcome = Outcome(r.byte())
+	if t.Outcome > Killed {
+		r.fail("a task result has an unknown outcome")
+		return
+	}
+	t.ID = r.int64()
+	t.Stage = r.stage()
+	t.Partition = r.int()
+	t.Value = r.bytes()
+	if parts&hasOutput != 0 {
+		o := r.output()
+		t.Output = &o
+	}
+	if parts&hasFetch != 0 {
+		t.Fetch = &FetchFailure{Shuffle: r.int(), Map: r.int(), Reduce: r.int(), Location: r.location(), Message: r.string()}
+	}
+	if parts&hasMore != 0 {
+		t.Error = r.string()
+		t.Updates = list(r, 2, func(r *reader) AccumulatorUpdate { return AccumulatorUpdate{ID: r.int(), Value: r.bytes()} })
+		t.Blocks = list(r, 4, readBlockUpdate)
+	}
+	m := &t.Metrics
+	m.Start = r.time()
+	m.Run = time.Duration(r.int64())
+	set := r.uint()
+	for i, c := range m.counts() {
+		if set&(1<<i) != 0 {
+			*c = r.int64()
+		}
+	}
+}
+
+// counts lists the counters in the order in which they travel.
+func (m *TaskMetrics) counts() [17]*int64 {
+	s := &m.Shuffle
+	return [...]*int64{
+		&m.ResultBytes, &m.RowsRead, &m.BytesRead, &m.RowsWritten, &m.BytesWritten, &m.CachedRead,
+		&s.RowsWritten, &s.BytesWritten, &s.RowsRead, &s.BytesRead, &s.LocalBlocks, &s.RemoteBlocks,
+		&s.SpilledRows, &s.SpilledBytes, &s.PeakMemory, &s.FetchWaitNanos, &s.WriteNanos,
+	}
+}
+
+func writeBlockUpdate(w *writer, b BlockUpdate) {
+	w.int(b.ID.Dataset)
+	w.int(b.ID.Partition)
+	w.int64(b.Memory)
+	w.int64(b.Disk)
+}
+
+func readBlockUpdate(r *reader) BlockUpdate {
+	return BlockUpdate{ID: BlockID{Dataset: r.int(), Partition: r.int()}, Memory: r.int64(), Disk: r.int64()}
+}
+
+func (m *BlockUpdates) write(w *writer) {
+	w.uint(uint64(len(m.Updates)))
+	for _, b := range m.Updates {
+		writeBlockUpdate(w, b)
+	}
+}
+
+func (m *BlockUpdates) read(r *reader) { m.Updates = list(r, 4, readBlockUpdate) }
+
+func (m *Remove) write(w *writer) {
+	w.buf = append(w.buf, byte(m.Kind))
+	w.int(m.ID)
+	w.int(m.Attempt)
+}
+
+func (m *Remove) read(r *reader) {
+	*m = Remove{Kind: RemoveKind(r.byte()), ID: r.int(), Attempt: r.int()}
+}
+
+func (m *ExecutorExited) write(w *writer) {
+	w.string(m.ID)
+	w.int(m.Epoch)
+	w.int(m.Code)
+	w.int(m.Signal)
+	w.string(m.Killed)
+	w.string(m.Start)
+	w.bool(m.Registered)
+	w.bool(m.Restarting)
+	w.string(m.Stderr)
+}
+
+func (m *ExecutorExited) read(r *reader) {
+	*m = ExecutorExited{
+		ID: r.string(), Epoch: r.int(), Code: r.int(), Signal: r.int(), Killed: r.string(), Start: r.string(), Registered: r.bool(),
+		Restarting: r.bool(), Stderr: r.string(),
+	}
+}
+
+func (m *KillExecutor) write(w *writer) {
+	w.int(m.Epoch)
+	w.string(m.Reason)
+}
+
+func (m *KillExecutor) read(r *reader) { *m = KillExecutor{Epoch: r.int(), Reason: r.string()} }
+
+func (m *Log) write(w *writer) {
+	w.time(m.Time)
+	w.int(m.Level)
+	w.string(m.Text)
+}
+
+func (m *Log) read(r *reader) { *m = Log{Time: r.time(), Level: r.int(), Text: r.string()} }
+
+func (m *Stop) write(w *writer) { w.string(m.Reason) }
+func (m *Stop) read(r *reader)  { m.Reason = r.string() }

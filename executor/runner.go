@@ -1,0 +1,268 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/rdd"
+	"github.com/spark-go/spark-go/shuffle"
+)
+
+// Config is what a Runner needs.
+type Config struct {
+	Memory           int64            // the budget for execution and storage in bytes; required
+	StorageFraction  float64          // of Memory, protected for cached blocks; 0 means 0.5
+	Location         shuffle.Location // where this executor's map outputs lie; Dir is made when first needed
+	LocalDir         string           // of spills and cached blocks; required
+	Compression      string           // of map outputs; empty means lz4
+	MaxBytesInFlight int64
+	Fetcher          shuffle.Fetcher
+	Broadcasts       rdd.Broadcasts
+	// Report takes the end of each task. It is called from the tasks' goroutines.
+	Report func(protocol.TaskResult)
+}
+
+// Runner runs the tasks of one executor.
+type Runner struct {
+	cfg    Config
+	memory *Memory
+	store  *Store
+
+	mu      sync.Mutex
+	stages  map[protocol.StageKey]*stage
+	running map[int64]context.CancelCauseFunc
+	blocks  []protocol.BlockUpdate // not yet reported
+	closed  bool
+	wg      sync.WaitGroup
+}
+
+type stage struct {
+	binary protocol.StageBinary
+	once   sync.Once
+	exe    *rdd.Executable
+	err    error
+}
+
+// errKilled is the cause of a task's cancellation.
+type errKilled struct{ reason string }
+
+func (e errKilled) Error() string { return "task killed: " + e.reason }
+
+// NewRunner makes a runner.
+func NewRunner(cfg Config) (*Runner, error) {
+	if cfg.Memory <= 0 || cfg.LocalDir == "" || cfg.Report == nil {
+		return nil, errors.New("executor: Memory, LocalDir and Report are required")
+	}
+	if cfg.StorageFraction == 0 {
+		cfg.StorageFraction = 0.5
+	}
+	r := &Runner{cfg: cfg, memory: NewMemory(cfg.Memory, cfg.StorageFraction), stages: map[protocol.StageKey]*stage{}, running: map[int64]context.CancelCauseFunc{}}
+	r.store = NewStore(r.memory, filepath.Join(cfg.LocalDir, "blocks"), func(u protocol.BlockUpdate) {
+		r.mu.Lock()
+		r.blocks = append(r.blocks, u)
+		r.mu.Unlock()
+	})
+	return r, nil
+}
+
+// AddStage makes the program of a stage attempt known. It is read when the first task needs it.
+func (r *Runner) AddStage(b protocol.StageBinary) {
+	r.mu.Lock()
+	r.stages[b.Key] = &stage{binary: b}
+	r.mu.Unlock()
+}
+
+// RemoveStage forgets a stage attempt.
+func (r *Runner) RemoveStage(k protocol.StageKey) {
+	r.mu.Lock()
+	delete(r.stages, k)
+	r.mu.Unlock()
+}
+
+// RemoveDataset forgets the cached blocks of a dataset.
+func (r *Runner) RemoveDataset(id int) { r.store.Remove(id) }
+
+// Memory returns the runner's budget.
+func (r *Runner) Memory() *Memory { return r.memory }
+
+// Launch starts a task and returns at once.
+func (r *Runner) Launch(desc protocol.TaskDesc) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		cancel(nil)
+		return
+	}
+	st := r.stages[desc.Stage]
+	r.running[desc.ID] = cancel
+	r.wg.Add(1)
+	r.mu.Unlock()
+	go func() {
+		defer r.wg.Done()
+		res := r.run(ctx, st, desc)
+		cancel(nil)
+		r.mu.Lock()
+		delete(r.running, desc.ID)
+		res.Blocks, r.blocks = r.blocks, nil
+		r.mu.Unlock()
+		r.cfg.Report(res)
+	}()
+}
+
+// Kill cancels a running task: its context ends, and between two batches it notices. It is reported as killed when it has ended.
+func (r *Runner) Kill(id int64, reason string) {
+	r.mu.Lock()
+	cancel := r.running[id]
+	r.mu.Unlock()
+	if cancel != nil {
+		cancel(errKilled{reason})
+	}
+}
+
+// Close kills all tasks, waits for those that notice within the grace, and removes everything that the runner kept.
+func (r *Runner) Close(grace time.Duration) {
+	r.mu.Lock()
+	r.closed = true
+	for _, cancel := range r.running {
+		cancel(errKilled{"the executor is stopping"})
+	}
+	r.mu.Unlock()
+	done := make(chan struct{})
+	go func() { r.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(grace):
+		slog.Warn("tasks are still running while the executor stops: user code should look at the task's context")
+	}
+	r.store.Close()
+}
+
+// run computes one task and turns whatever happens into its result.
+func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (res protocol.TaskResult) {
+	res = protocol.TaskResult{ID: desc.ID, Stage: desc.Stage, Partition: desc.Partition}
+	start := time.Now()
+	mem := r.memory.Task()
+	env := &shuffle.Env{
+		Location: r.cfg.Location, SpillDir: filepath.Join(r.cfg.LocalDir, "task-"+strconv.FormatInt(desc.ID, 10)), Memory: mem,
+		Compression: r.cfg.Compression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
+	}
+	lent := &taskRuntime{runner: r, stage: st, env: env}
+	var task *rdd.Task
+	err := func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = panicError(p)
+			}
+		}()
+		if st == nil {
+			return fmt.Errorf("task of stage %d attempt %d arrived before the stage's program", desc.Stage.Stage, desc.Stage.Attempt)
+		}
+		st.once.Do(func() { st.exe, st.err = rdd.DecodeProgram(st.binary.Program, r.cfg.Broadcasts) })
+		if st.err != nil {
+			return st.err
+		}
+		if task, err = rdd.NewTask(ctx, lent, desc.Splits); err != nil {
+			return err
+		}
+		task.Stage, task.StageAttempt, task.Partition, task.Attempt = desc.Stage.Stage, desc.Stage.Attempt, desc.Partition, desc.Attempt
+		task.ID, task.Properties = desc.ID, st.binary.Properties
+		out, err := st.exe.Run(task)
+		if err != nil {
+			return err
+		}
+		res.Value, res.Output = out.Value, out.Output
+		for _, u := range out.Updates {
+			res.Updates = append(res.Updates, protocol.AccumulatorUpdate(u))
+		}
+		return nil
+	}()
+	if task != nil {
+		if ferr := finish(task, err != nil); err == nil {
+			err = ferr
+		}
+		res.Metrics.RowsRead, res.Metrics.BytesRead = task.RowsRead, task.BytesRead
+		res.Metrics.RowsWritten, res.Metrics.BytesWritten = task.RowsWritten, task.BytesWritten
+	}
+	_, res.Metrics.Shuffle.PeakMemory = mem.Close()
+	if lent.made || res.Metrics.Shuffle.SpilledBytes > 0 {
+		os.RemoveAll(env.SpillDir)
+	}
+	res.Metrics.Start, res.Metrics.Run, res.Metrics.ResultBytes = start, time.Since(start), int64(len(res.Value))
+	classify(ctx, err, &res)
+	return res
+}
+
+// finish runs the task's clean-up; a panic in it fails the task like one in its rows.
+func finish(t *rdd.Task, failed bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	t.Finish(failed)
+	return nil
+}
+
+// classify says what an error means to the scheduler.
+func classify(ctx context.Context, err error, res *protocol.TaskResult) {
+	if err == nil {
+		return
+	}
+	res.Value, res.Output, res.Updates = nil, nil, nil
+	var fetch *shuffle.FetchError
+	var killed errKilled
+	switch {
+	case errors.As(context.Cause(ctx), &killed):
+		res.Outcome, res.Error = protocol.Killed, killed.Error()
+	case errors.As(err, &fetch):
+		res.Outcome, res.Error = protocol.FetchFailed, err.Error()
+		res.Fetch = &protocol.FetchFailure{Shuffle: fetch.Shuffle, Map: fetch.Map, Reduce: fetch.Reduce, Location: fetch.Location, Message: err.Error()}
+	default:
+		res.Outcome, res.Error = protocol.Failed, err.Error()
+	}
+}
+
+// panicError is the error of a task whose code panicked, with the stack that leads to the user's line.
+func panicError(p any) error {
+	if a, ok := p.(rdd.Abort); ok {
+		return a.Err
+	}
+	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+}
+
+// taskRuntime is what a task sees of the runner.
+type taskRuntime struct {
+	runner *Runner
+	stage  *stage
+	env    *shuffle.Env
+	made   bool
+}
+
+func (t *taskRuntime) Blocks() rdd.BlockStore { return t.runner.store }
+func (t *taskRuntime) Shuffle() *shuffle.Env  { return t.env }
+
+func (t *taskRuntime) MapOutputs(id int) ([]shuffle.Output, error) {
+	outs, ok := t.stage.binary.Inputs[id]
+	if !ok {
+		return nil, fmt.Errorf("the stage was sent without the map outputs of shuffle %d", id)
+	}
+	return outs, nil
+}
+
+func (t *taskRuntime) TempDir() (string, error) {
+	if err := os.MkdirAll(t.env.SpillDir, 0o700); err != nil {
+		return "", fmt.Errorf("make the task's directory: %w: set spark.local.dir to a place that can be written", err)
+	}
+	t.made = true
+	return t.env.SpillDir, nil
+}

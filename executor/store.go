@@ -1,0 +1,190 @@
+package executor
+
+import (
+	"container/list"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+// Store keeps cached partitions, in memory or on disk, least recently used first out. A block never evicts one of its own
+// dataset: a dataset larger than memory would otherwise throw out each partition just before it is needed again.
+type Store struct {
+	memory *Memory
+	dir    string // of blocks on disk; made when first needed
+
+	mu      sync.Mutex
+	blocks  map[protocol.BlockID]*entry
+	recent  *list.List // of *entry, most recently used in front
+	files   int
+	dirErr  error
+	dirOnce sync.Once
+	changed func(protocol.BlockUpdate)
+}
+
+type entry struct {
+	id    protocol.BlockID
+	block rdd.Block
+	place *list.Element
+}
+
+// NewStore makes an empty store with its files in dir; changed is told of every block that comes or goes.
+func NewStore(memory *Memory, dir string, changed func(protocol.BlockUpdate)) *Store {
+	s := &Store{memory: memory, dir: dir, blocks: map[protocol.BlockID]*entry{}, recent: list.New(), changed: changed}
+	memory.evict = func(need int64) int64 { return s.free(need, -1) }
+	return s
+}
+
+// Get returns a cached partition.
+func (s *Store) Get(dataset, partition int) (rdd.Block, bool) {
+	id := protocol.BlockID{Dataset: dataset, Partition: partition}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.blocks[id]
+	if !ok {
+		return rdd.Block{}, false
+	}
+	s.recent.MoveToFront(e.place)
+	if e.block.Rows == nil {
+		// A file that somebody deleted is as good as a block that was never kept.
+		if fi, err := os.Stat(e.block.File); err != nil || fi.Size() != e.block.Disk {
+			s.drop(e)
+			return rdd.Block{}, false
+		}
+	}
+	return e.block, true
+}
+
+// Reserve makes room for n more bytes of a block of the dataset, evicting other datasets' blocks.
+func (s *Store) Reserve(dataset int, n int64) bool {
+	for range 3 {
+		if s.memory.reserve(n) {
+			return true
+		}
+		if s.free(s.memory.missing(n), dataset) <= 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// Unreserve gives back reserved bytes.
+func (s *Store) Unreserve(n int64) { s.memory.unreserve(n) }
+
+// Put keeps a block whose memory was reserved.
+func (s *Store) Put(dataset, partition int, b rdd.Block) {
+	id := protocol.BlockID{Dataset: dataset, Partition: partition}
+	s.mu.Lock()
+	if old, ok := s.blocks[id]; ok {
+		s.drop(old)
+	}
+	e := &entry{id: id, block: b}
+	e.place = s.recent.PushFront(e)
+	s.blocks[id] = e
+	s.mu.Unlock()
+	s.changed(protocol.BlockUpdate{ID: id, Memory: b.Memory, Disk: b.Disk})
+}
+
+// TempFile makes an empty private file for a block.
+func (s *Store) TempFile(dataset, partition int) (string, error) {
+	s.dirOnce.Do(func() { s.dirErr = os.MkdirAll(s.dir, 0o700) })
+	if s.dirErr != nil {
+		return "", fmt.Errorf("make the directory of cached blocks: %w: set spark.local.dir to a place that can be written", s.dirErr)
+	}
+	s.mu.Lock()
+	s.files++
+	n := s.files
+	s.mu.Unlock()
+	return filepath.Join(s.dir, fmt.Sprintf("rdd_%d_%d.%d", dataset, partition, n)), nil
+}
+
+// Remove forgets all blocks of a dataset.
+func (s *Store) Remove(dataset int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, e := range s.blocks {
+		if id.Dataset == dataset {
+			s.drop(e)
+		}
+	}
+}
+
+// Close forgets everything and removes the files.
+func (s *Store) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.blocks {
+		s.drop(e)
+	}
+	os.RemoveAll(s.dir)
+}
+
+// drop forgets a block; the lock is held.
+func (s *Store) drop(e *entry) {
+	delete(s.blocks, e.id)
+	s.recent.Remove(e.place)
+	if e.block.Rows != nil {
+		s.memory.unreserve(e.block.Memory)
+	}
+	if e.block.File != "" {
+		os.Remove(e.block.File)
+	}
+}
+
+// free evicts blocks in memory, the least recently used first, none of the given dataset, until need bytes are free, and returns
+// how many it freed. Blocks of levels with a disk go there; the others are forgotten.
+func (s *Store) free(need int64, except int) (freed int64) {
+	for freed < need {
+		e := s.oldest(except)
+		if e == nil {
+			return freed
+		}
+		freed += e.block.Memory
+		b := rdd.Block{}
+		if e.block.Spill != nil {
+			b = s.spill(e)
+		}
+		s.memory.unreserve(e.block.Memory)
+		if b.File != "" {
+			s.mu.Lock()
+			kept := &entry{id: e.id, block: b}
+			kept.place = s.recent.PushBack(kept)
+			s.blocks[e.id] = kept
+			s.mu.Unlock()
+		}
+		s.changed(protocol.BlockUpdate{ID: e.id, Disk: b.Disk})
+	}
+	return freed
+}
+
+// oldest takes the least recently used block in memory out of the store.
+func (s *Store) oldest(except int) *entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for el := s.recent.Back(); el != nil; el = el.Prev() {
+		if e := el.Value.(*entry); e.block.Rows != nil && e.id.Dataset != except {
+			delete(s.blocks, e.id)
+			s.recent.Remove(el)
+			return e
+		}
+	}
+	return nil
+}
+
+func (s *Store) spill(e *entry) rdd.Block {
+	path, err := s.TempFile(e.id.Dataset, e.id.Partition)
+	if err == nil {
+		var n int64
+		if n, err = e.block.Spill(e.block.Rows, path); err == nil {
+			return rdd.Block{File: path, Disk: n}
+		}
+	}
+	os.Remove(path)
+	slog.Warn("a cached block could not be moved to disk and will be computed again when needed", "dataset", e.id.Dataset, "partition", e.id.Partition, "error", err)
+	return rdd.Block{}
+}

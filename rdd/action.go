@@ -1,0 +1,317 @@
+package rdd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spark-go/spark-go/shuffle/codec"
+)
+
+// ErrEmpty is returned by actions that need at least one row, such as Reduce and First.
+var ErrEmpty = errors.New("the dataset is empty")
+
+// partitionAction runs F's struct on each partition and sends back one R for it: how most actions are made.
+type partitionAction[T, R any] struct {
+	Parent RDD[T]
+	Do     partitionFunc[T, R]
+}
+
+// partitionFunc is what an action does with the rows of one partition.
+type partitionFunc[T, R any] interface {
+	run(t *Task, partition int, in Stream[T]) (R, error)
+}
+
+// Run implements Action.
+func (a partitionAction[T, R]) Run(t *Task, p int) ([]byte, error) {
+	in, err := a.Parent.Compute(t, p)
+	if err != nil {
+		return nil, err
+	}
+	res, err := a.Do.run(t, p, in)
+	if err != nil {
+		return nil, err
+	}
+	c, err := codec.Of[R]()
+	if err != nil {
+		return nil, err
+	}
+	return c.Append(nil, []R{res})
+}
+
+// runPartitions runs do on the given partitions (nil means all) and returns the results in their order.
+func runPartitions[T, R any](ctx context.Context, r RDD[T], name string, do partitionFunc[T, R], partitions []int) ([]R, error) {
+	n := len(partitions)
+	if partitions == nil {
+		n = r.node.partitions
+	}
+	results := make([]R, n)
+	err := eachPartition(ctx, r, name, do, partitions, func(i int, res R) error {
+		results[i] = res
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// eachPartition is runPartitions that hands results over as they come, in any order.
+func eachPartition[T, R any](ctx context.Context, r RDD[T], name string, do partitionFunc[T, R], partitions []int, handle func(int, R) error) error {
+	if r.node == nil {
+		return fmt.Errorf("%s: the zero RDD has no rows: make datasets with a source such as rdd.Parallelize", name)
+	}
+	if r.node.err != nil {
+		return r.node.err
+	}
+	if r.node.session == nil {
+		return fmt.Errorf("%s of dataset %d inside a task: actions run on the driver only: collect the dataset there and bind the result", name, r.node.id)
+	}
+	c, err := codec.Of[R]()
+	if err != nil {
+		return fail(name, fmt.Errorf("the result cannot travel to the driver: %w", err))
+	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if err := Prepare(ctx, r.node); err != nil {
+		return err
+	}
+	return r.node.session.Run(ctx, Job{
+		Target: r.node, Partitions: partitions, Name: name,
+		Action: partitionAction[T, R]{r, do},
+		Handle: func(i int, b []byte) error {
+			rows, _, err := c.Decode(nil, b)
+			if err != nil || len(rows) != 1 {
+				return fmt.Errorf("%s: decode the result of partition %d: %w", name, i, err)
+			}
+			return handle(i, rows[0])
+		},
+	})
+}
+
+// Collect returns all rows in the order of the partitions. They must fit in the driver's memory; jobs whose results exceed
+// spark.driver.maxResultSize (1 GiB) are refused.
+func (r RDD[T]) Collect(ctx context.Context) ([]T, error) {
+	parts, err := runPartitions(ctx, r, "Collect", partitionFunc[T, []T](collectRows[T]{}), nil)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	all := make([]T, 0, n)
+	for i, p := range parts {
+		all = append(all, p...)
+		parts[i] = nil
+	}
+	return all, nil
+}
+
+type collectRows[T any] struct{ Limit int } // 0 means all
+
+func (c collectRows[T]) run(_ *Task, _ int, in Stream[T]) ([]T, error) {
+	var all []T
+	for {
+		rows, err := in.Next()
+		if err == io.EOF {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if c.Limit > 0 && len(all)+len(rows) >= c.Limit {
+			return append(all, rows[:c.Limit-len(all)]...), nil
+		}
+		all = append(all, rows...)
+	}
+}
+
+// Count returns the number of rows.
+func (r RDD[T]) Count(ctx context.Context) (int64, error) {
+	parts, err := runPartitions(ctx, r, "Count", partitionFunc[T, int64](countRows[T]{}), nil)
+	var n int64
+	for _, p := range parts {
+		n += p
+	}
+	return n, err
+}
+
+type countRows[T any] struct{}
+
+func (countRows[T]) run(_ *Task, _ int, in Stream[T]) (n int64, err error) {
+	err = each(in, func(rows []T) error { n += int64(len(rows)); return nil })
+	return n, err
+}
+
+// Take returns the first n rows in partition order. It computes one partition, and while that does not suffice four times as many
+// again (spark.rdd.limit.scaleUpFactor).
+func (r RDD[T]) Take(ctx context.Context, n int) ([]T, error) {
+	if n < 0 {
+		return nil, fmt.Errorf("rdd.Take: %d rows: ask for 0 or more", n)
+	}
+	var got []T
+	for next, wave := 0, 1; len(got) < n && next < r.NumPartitions(); wave *= 4 {
+		var parts []int
+		for ; len(parts) < wave && next < r.NumPartitions(); next++ {
+			parts = append(parts, next)
+		}
+		res, err := runPartitions(ctx, r, "Take", partitionFunc[T, []T](collectRows[T]{Limit: n - len(got)}), parts)
+		if err != nil {
+			return nil, err
+		}
+		for _, rows := range res {
+			got = append(got, rows[:min(len(rows), n-len(got))]...)
+		}
+	}
+	return got, r.node.err
+}
+
+// First returns the first row, or ErrEmpty.
+func (r RDD[T]) First(ctx context.Context) (T, error) {
+	rows, err := r.Take(ctx, 1)
+	if err == nil && len(rows) == 0 {
+		err = fmt.Errorf("rdd.First: %w", ErrEmpty)
+	}
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return rows[0], nil
+}
+
+// IsEmpty reports whether there are no rows.
+func (r RDD[T]) IsEmpty(ctx context.Context) (bool, error) {
+	rows, err := r.Take(ctx, 1)
+	return err == nil && len(rows) == 0, err
+}
+
+// Reduce merges all rows with f, which must be associative: those of a partition in their order, then the partitions' results in
+// partition order. It returns ErrEmpty for no rows.
+func Reduce[T any](ctx context.Context, r RDD[T], f func(T, T) T) (T, error) {
+	var zero T
+	if err := checkFuncs("Reduce", f); err != nil {
+		return zero, err
+	}
+	parts, err := runPartitions(ctx, r, "Reduce", partitionFunc[T, []T](reduceRows[T]{f}), nil)
+	if err != nil {
+		return zero, err
+	}
+	var acc []T
+	for _, p := range parts {
+		acc = reduceInto(acc, p, f)
+	}
+	if acc == nil {
+		return zero, fmt.Errorf("rdd.Reduce: %w", ErrEmpty)
+	}
+	return acc[0], nil
+}
+
+type reduceRows[T any] struct{ F func(T, T) T }
+
+func (a reduceRows[T]) run(_ *Task, _ int, in Stream[T]) (acc []T, err error) {
+	err = each(in, func(rows []T) error { acc = reduceInto(acc, rows, a.F); return nil })
+	return acc, err
+}
+
+// reduceInto merges rows into acc, which holds no or one row.
+func reduceInto[T any](acc, rows []T, f func(T, T) T) []T {
+	if len(rows) == 0 {
+		return acc
+	}
+	if acc == nil {
+		acc, rows = []T{rows[0]}, rows[1:]
+	}
+	sum := acc[0]
+	for i := range rows {
+		sum = f(sum, rows[i])
+	}
+	acc[0] = sum
+	return acc
+}
+
+// Fold is Reduce that starts at zero in every partition and once more for merging their results.
+func Fold[T any](ctx context.Context, r RDD[T], zero T, f func(T, T) T) (T, error) {
+	return Aggregate(ctx, r, zero, f, f)
+}
+
+// Aggregate folds the rows of each partition into a U that starts as zero, then merges the partitions' results in partition
+// order into one more zero. seq runs in tasks, comb on the driver. For large U see TreeAggregate.
+func Aggregate[T, U any](ctx context.Context, r RDD[T], zero U, seq func(U, T) U, comb func(U, U) U) (U, error) {
+	if err := checkFuncs("Aggregate", seq, comb); err != nil {
+		return zero, err
+	}
+	parts, err := runPartitions(ctx, r, "Aggregate", partitionFunc[T, U](aggregateRows[T, U]{zero, seq}), nil)
+	if err != nil {
+		return zero, err
+	}
+	acc, err := cloneValue(zero)
+	if err != nil {
+		return zero, err
+	}
+	for _, p := range parts {
+		acc = comb(acc, p)
+	}
+	return acc, nil
+}
+
+type aggregateRows[T, U any] struct {
+	Zero U
+	Seq  func(U, T) U
+}
+
+func (a aggregateRows[T, U]) run(_ *Task, _ int, in Stream[T]) (U, error) {
+	acc, err := cloneValue(a.Zero)
+	if err != nil {
+		return acc, err
+	}
+	err = each(in, func(rows []T) error {
+		for i := range rows {
+			acc = a.Seq(acc, rows[i])
+		}
+		return nil
+	})
+	return acc, err
+}
+
+// cloneValue copies a value through the row codec, so that folding into it in place, as into a slice, leaves the original alone.
+func cloneValue[U any](v U) (U, error) {
+	c, err := codec.Of[U]()
+	if err != nil {
+		return v, err
+	}
+	if c.Fixed() {
+		return v, nil
+	}
+	b, err := c.Append(nil, []U{v})
+	if err != nil {
+		return v, err
+	}
+	rows, _, err := c.Decode(nil, b)
+	if err != nil || len(rows) != 1 {
+		return v, fmt.Errorf("copy a %T: %w", v, err)
+	}
+	return rows[0], nil
+}
+
+// Foreach calls f for every row, in tasks, for its side effects: at least once a row, since an attempt may be repeated.
+func Foreach[T any](ctx context.Context, r RDD[T], f func(T)) error {
+	if err := checkFuncs("Foreach", f); err != nil {
+		return err
+	}
+	_, err := runPartitions(ctx, r, "Foreach", partitionFunc[T, struct{}](foreachRows[T]{f}), nil)
+	return err
+}
+
+type foreachRows[T any] struct{ F func(T) }
+
+func (a foreachRows[T]) run(_ *Task, _ int, in Stream[T]) (struct{}, error) {
+	return struct{}{}, each(in, func(rows []T) error {
+		for i := range rows {
+			a.F(rows[i])
+		}
+		return nil
+	})
+}

@@ -1,0 +1,231 @@
+package rdd
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/spark-go/spark-go/rdd/closure"
+)
+
+// Node is one dataset in the lineage, without its row type: what the planner and the scheduler see of it.
+//
+// On the driver a node knows its dependencies; on an executor it is only its operation, its identity and how it is cached.
+type Node struct {
+	id         int
+	op         any // an Op[T]
+	partitions int
+	deps       []Dependency
+	session    Session
+	partition  any // the Partitioner[K] that placed the rows, or nil
+	kind       string
+	callSite   string
+	split      func(p int) any      // the input split of a partition; nil for operations that read no input of their own
+	hosts      func(p int) []string // the hosts near a partition's input; nil where it does not matter
+	err        error                // why no job can run on this dataset: a wrong function, a missing input
+
+	mu        sync.Mutex
+	name      string
+	level     StorageLevel
+	prepare   func(context.Context) error // what must run before the first job, such as sampling; nil when done
+	preparing chan struct{}               // closed when the preparation in progress ends
+}
+
+// Dependency is an edge of the lineage: Narrow or *Shuffle.
+type Dependency interface {
+	// On is the parent dataset.
+	On() *Node
+}
+
+// Narrow says that a partition needs a few partitions of the parent and no shuffle.
+type Narrow struct {
+	Node *Node
+	// Of lists the parent's partitions that partition p needs; nil means partition p alone (one to one).
+	Of func(p int) []int
+}
+
+// On returns the parent.
+func (d Narrow) On() *Node { return d.Node }
+
+// Parents lists the parent's partitions that partition p needs.
+func (d Narrow) Parents(p int) []int {
+	if d.Of == nil {
+		return []int{p}
+	}
+	return d.Of(p)
+}
+
+// Shuffle says that a partition needs some rows of every partition of the parent: the border between two stages.
+type Shuffle struct {
+	Node       *Node
+	ID         int // unique in the application
+	Partitions int // reduce partitions
+	Writer     MapWriter
+}
+
+// On returns the parent.
+func (d *Shuffle) On() *Node { return d.Node }
+
+// ID is the number of the dataset, unique in the application.
+func (n *Node) ID() int { return n.id }
+
+// Session is the driver that the dataset lives in; nil in a task.
+func (n *Node) Session() Session { return n.session }
+
+// Partitions is the number of partitions.
+func (n *Node) Partitions() int { return n.partitions }
+
+// Dependencies lists the edges to the parents. A checkpointed dataset has none.
+func (n *Node) Dependencies() []Dependency {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.deps
+}
+
+// Err says why no job can run on this dataset or on one derived from it; nil for a sound one.
+func (n *Node) Err() error { return n.err }
+
+// Kind names the operation that made the dataset, such as "Map".
+func (n *Node) Kind() string { return n.kind }
+
+// CallSite is the user's file and line that made the dataset.
+func (n *Node) CallSite() string { return n.callSite }
+
+// Name is what SetName gave, or the empty string.
+func (n *Node) Name() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.name
+}
+
+// Level is how the dataset is kept once computed.
+func (n *Node) Level() StorageLevel {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.level
+}
+
+// PreferredHosts lists the hosts near the input of partition p, best first; nil where it does not matter.
+func (n *Node) PreferredHosts(p int) []string {
+	if n.hosts == nil {
+		return nil
+	}
+	return n.hosts(p)
+}
+
+func (n *Node) String() string {
+	label := n.kind
+	if name := n.Name(); name != "" {
+		label = name + " " + n.kind
+	}
+	return fmt.Sprintf("%s[%d] at %s", label, n.id, n.callSite)
+}
+
+// newNode makes a dataset of the session. An error of the operation or of a parent makes it, and everything derived from it,
+// unusable: transformations cannot fail, so the first action returns it.
+func newNode(s Session, kind string, op any, partitions int, err error, deps ...Dependency) *Node {
+	n := &Node{op: op, kind: kind, partitions: partitions, deps: deps, session: s, callSite: closure.UserPosition(), err: err}
+	for _, d := range deps {
+		if n.err == nil && d.On() != nil {
+			n.err = d.On().err
+		}
+	}
+	if s != nil {
+		n.id = s.NextDatasetID()
+	}
+	return n
+}
+
+// fail makes an operation's error readable: `main.go:31: rdd.Map: cause`.
+func fail(kind string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: rdd.%s: %w", closure.UserPosition(), kind, err)
+}
+
+// checkFuncs refuses functions that capture variables.
+func checkFuncs(kind string, fs ...any) error {
+	for _, f := range fs {
+		if err := closure.CheckFunc(f); err != nil {
+			return fail(kind, err)
+		}
+	}
+	return nil
+}
+
+// Ancestors lists n and all datasets that it is computed from, parents first, without recursion. With throughShuffles false it
+// stops at shuffle dependencies: the datasets of one stage.
+func Ancestors(n *Node, throughShuffles bool) []*Node {
+	type frame struct {
+		node *Node
+		deps []Dependency
+		next int
+	}
+	var order []*Node
+	seen := map[*Node]bool{n: true}
+	stack := []frame{{node: n, deps: n.Dependencies()}}
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if top.next == len(top.deps) {
+			order = append(order, top.node)
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		d := top.deps[top.next]
+		top.next++
+		if _, wide := d.(*Shuffle); wide && !throughShuffles {
+			continue
+		}
+		if p := d.On(); !seen[p] {
+			seen[p] = true
+			stack = append(stack, frame{node: p, deps: p.Dependencies()})
+		}
+	}
+	return order
+}
+
+// Prepare runs what the datasets above n must know before a job can be planned, parents first: range partitioners sample their
+// keys, ZipWithIndex counts. Each preparation runs once, also under concurrent jobs; a failed one is tried again by the next job.
+func Prepare(ctx context.Context, n *Node) error {
+	for _, a := range Ancestors(n, true) {
+		if a.err != nil {
+			return a.err
+		}
+		if err := a.runPrepare(ctx); err != nil {
+			return fmt.Errorf("prepare %v: %w", a, err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) runPrepare(ctx context.Context) error {
+	for {
+		n.mu.Lock()
+		run, busy := n.prepare, n.preparing
+		if run == nil {
+			n.mu.Unlock()
+			return nil
+		}
+		if busy == nil {
+			busy = make(chan struct{})
+			n.preparing = busy
+			n.mu.Unlock()
+			err := run(ctx)
+			n.mu.Lock()
+			if err == nil {
+				n.prepare = nil
+			}
+			n.preparing = nil
+			n.mu.Unlock()
+			close(busy)
+			return err
+		}
+		n.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package rdd
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spark-go/spark-go/shuffle"
+)
+
+// Task is one attempt to compute one partition: what operations may know of where they run. It belongs to the task's goroutine.
+type Task struct {
+	Stage        int
+	StageAttempt int
+	Partition    int
+	Attempt      int   // 0 for the first try
+	ID           int64 // unique in the application
+	Properties   map[string]string
+
+	ctx     context.Context
+	runtime Runtime
+	splits  map[splitKey]any
+	done    []func(failed bool)
+	// Rows and bytes that sources read and sinks wrote.
+	RowsRead, BytesRead, RowsWritten, BytesWritten int64
+}
+
+// Runtime is what an executor lends to a task.
+type Runtime interface {
+	Blocks() BlockStore
+	Shuffle() *shuffle.Env
+	// MapOutputs lists the outputs of a shuffle in map order.
+	MapOutputs(shuffleID int) ([]shuffle.Output, error)
+	// TempDir is a private directory of the task, removed when it ends.
+	TempDir() (string, error)
+}
+
+// BlockStore keeps computed partitions of cached datasets.
+type BlockStore interface {
+	// Get returns a cached partition.
+	Get(dataset, partition int) (Block, bool)
+	// Reserve asks for n more bytes of storage memory for a block of the dataset that is being computed; false means that it does not fit.
+	Reserve(dataset int, n int64) bool
+	// Unreserve gives bytes back that Reserve granted and no Put took over.
+	Unreserve(n int64)
+	// Put keeps a computed partition. The store takes over the reserved bytes of a block in memory.
+	Put(dataset, partition int, b Block)
+	// TempFile makes a file for a block on disk; Put takes it over.
+	TempFile(dataset, partition int) (string, error)
+}
+
+// Block is a computed partition: rows in memory, or a file.
+type Block struct {
+	Rows   any    // [][]T, nil when on disk
+	Memory int64  // estimated bytes of Rows
+	File   string // blocks of rows as the row codec wrote them
+	Disk   int64  // bytes of File
+	// Spill writes the rows to a new file when memory is needed for other blocks; nil for levels that forget them instead.
+	Spill func(rows any, path string) (int64, error)
+}
+
+// NewTask makes a task on the given runtime; splits are what Program.Splits wrote on the driver.
+func NewTask(ctx context.Context, rt Runtime, splits []byte) (*Task, error) {
+	t := &Task{ctx: ctx, runtime: rt}
+	if err := t.decodeSplits(splits); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Context is cancelled when the task is: long loops in user code should look at it.
+func (t *Task) Context() context.Context { return t.ctx }
+
+// OnDone registers what must happen when the task ends, however it ends: files closed, memory given back. Last in, first out.
+func (t *Task) OnDone(f func(failed bool)) { t.done = append(t.done, f) }
+
+// Finish runs what OnDone registered. The executor calls it once.
+func (t *Task) Finish(failed bool) {
+	for i := len(t.done) - 1; i >= 0; i-- {
+		t.done[i](failed)
+	}
+	t.done = nil
+}
+
+// ShuffleEnv is the memory, directories and counters for the task's shuffles.
+func (t *Task) ShuffleEnv() *shuffle.Env { return t.runtime.Shuffle() }
+
+// TempDir is a private directory, removed when the task ends.
+func (t *Task) TempDir() (string, error) { return t.runtime.TempDir() }
+
+// splitKey names the split of one partition of a source.
+type splitKey struct{ node, partition int }
+
+// SplitOf returns the split of a source's partition, as its Splits method gave it on the driver.
+func SplitOf[S any](t *Task, source *Node, partition int) (S, error) {
+	v, ok := t.splits[splitKey{source.id, partition}]
+	if !ok {
+		var zero S
+		return zero, fmt.Errorf("task %d has no split of partition %d of dataset %d", t.ID, partition, source.id)
+	}
+	s, ok := v.(S)
+	if !ok {
+		return s, fmt.Errorf("split of partition %d of dataset %d is a %T", partition, source.id, v)
+	}
+	return s, nil
+}
