@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
-	"reflect"
 
 	"golang.org/x/tools/go/analysis"
 )
@@ -50,10 +49,13 @@ var (
 	aPointer    = kind{"an address of this process", "bind the value itself"}
 )
 
-// untravelled lists, by package and name, types whose values are tied to their process.
+// untravelled lists, by package and name, types whose values are tied to their
+// process. Most of them the task codec refuses when the program runs; of the
+// others, streams and atomics, a copy would be of no use. Atomics inside a
+// larger value are let pass.
 var untravelled = map[string]kind{
 	"os.File": aFile, "os.Root": aFile, "io/fs.File": aFile,
-	"os.Process": aProcess, "os/exec.Cmd": aProcess,
+	"os.Process":   aProcess,
 	"bufio.Reader": aStream, "bufio.Writer": aStream, "bufio.ReadWriter": aStream, "bufio.Scanner": aStream,
 	"compress/gzip.Reader": aStream, "compress/gzip.Writer": aStream, "encoding/csv.Reader": aStream, "encoding/csv.Writer": aStream,
 	"encoding/json.Decoder": aStream, "encoding/json.Encoder": aStream, "encoding/gob.Decoder": aStream, "encoding/gob.Encoder": aStream,
@@ -63,14 +65,14 @@ var untravelled = map[string]kind{
 
 	"sync.Mutex": aLock, "sync.RWMutex": aLock, "sync.Locker": aLock, "sync.Once": aLock, "sync.Cond": aLock,
 	"sync.WaitGroup": aWait, "golang.org/x/sync/errgroup.Group": aWait,
-	"sync.Map": aSyncMap, "sync.Pool": aPool,
+	"golang.org/x/sync/singleflight.Group": aLock, "sync.Map": aSyncMap, "sync.Pool": aPool,
 	"sync/atomic.Bool": anAtomic, "sync/atomic.Int32": anAtomic, "sync/atomic.Int64": anAtomic, "sync/atomic.Uint32": anAtomic,
 	"sync/atomic.Uint64": anAtomic, "sync/atomic.Uintptr": anAtomic, "sync/atomic.Pointer": anAtomic, "sync/atomic.Value": anAtomic,
 
 	"net.Conn": aConnection, "net.PacketConn": aConnection, "net.Listener": aConnection, "net.TCPConn": aConnection,
 	"net.UDPConn": aConnection, "net.UnixConn": aConnection, "net.IPConn": aConnection, "net.TCPListener": aConnection,
 	"net.UnixListener": aConnection, "net.Resolver": aClient, "crypto/tls.Conn": aConnection,
-	"net/http.Client": aClient, "net/http.Transport": aClient, "net/http.RoundTripper": aClient, "net/http.Server": aClient,
+	"net/http.Transport": aClient, "net/http.Server": aClient,
 	"net/http.Request": aConnection, "net/http.Response": aConnection, "net/http.ResponseWriter": aConnection,
 	"net/rpc.Client": aClient, "google.golang.org/grpc.ClientConn": aClient, "google.golang.org/grpc.Server": aClient,
 	"google.golang.org/grpc.ClientConnInterface": aClient,
@@ -81,7 +83,12 @@ var untravelled = map[string]kind{
 	"time.Timer": aTimer, "time.Ticker": aTimer,
 	"log.Logger": aLogger, "log/slog.Logger": aLogger, "log/slog.Handler": aLogger,
 	"testing.T": aTest, "testing.B": aTest, "testing.F": aTest, "testing.TB": aTest,
-	"reflect.Value": aPointer, "weak.Pointer": aPointer, "plugin.Plugin": aPointer,
+	"reflect.Value": aPointer, "plugin.Plugin": aPointer,
+}
+
+// untravelledPackages lists packages whose types are all tied to their process.
+var untravelledPackages = map[string]kind{
+	"sync": aLock, "os/exec": aProcess, "runtime": aPointer, "unique": aPointer, "weak": aPointer, "hash/maphash": aPointer,
 }
 
 // environment reports what an environment given to rdd.Bind or rdd.Call holds
@@ -121,7 +128,7 @@ func (v *vetter) obstacleIn(t types.Type, name string) *obstacle {
 	seen := make(map[types.Type]bool)
 	var search func(t types.Type, path string) *obstacle
 	search = func(t types.Type, path string) *obstacle {
-		if k, ok := kindOf(t); ok {
+		if k, ok := kindOf(t); ok && (k != anAtomic || path == name) {
 			return &obstacle{path: path, typ: v.typeName(t), what: k.what, remedy: k.remedy}
 		}
 		t = types.Unalias(t)
@@ -152,11 +159,8 @@ func (v *vetter) obstacleIn(t types.Type, name string) *obstacle {
 			if marshalsItself(t) {
 				return nil
 			}
-			for i := range u.NumFields() {
-				if reflect.StructTag(u.Tag(i)).Get("closure") == "-" {
-					continue // left behind by declaration
-				}
-				if o := search(u.Field(i).Type(), path+"."+u.Field(i).Name()); o != nil {
+			for f := range u.Fields() {
+				if o := search(f.Type(), path+"."+f.Name()); o != nil {
 					return o
 				}
 			}
@@ -171,15 +175,32 @@ func (v *vetter) obstacleIn(t types.Type, name string) *obstacle {
 }
 
 // marshalsItself reports whether t travels through its own MarshalBinary and
-// UnmarshalBinary rather than field by field.
+// UnmarshalBinary rather than field by field. Methods that an embedded field may
+// have promoted do not count: they would drop the other fields.
 func marshalsItself(t types.Type) bool {
 	for _, name := range []string{"MarshalBinary", "UnmarshalBinary"} {
-		obj, _, _ := types.LookupFieldOrMethod(t, true, nil, name)
-		if _, ok := obj.(*types.Func); !ok {
+		if !hasMethod(t, name) {
 			return false
+		}
+		s, ok := t.Underlying().(*types.Struct)
+		for i := 0; ok && i < s.NumFields(); i++ {
+			if f := s.Field(i); f.Embedded() && hasMethod(f.Type(), name) {
+				return false
+			}
 		}
 	}
 	return true
+}
+
+// isContext reports whether a type has the methods of context.Context.
+func isContext(t types.Type) bool {
+	return hasMethod(t, "Deadline") && hasMethod(t, "Done") && hasMethod(t, "Err") && hasMethod(t, "Value")
+}
+
+func hasMethod(t types.Type, name string) bool {
+	obj, _, _ := types.LookupFieldOrMethod(t, true, nil, name)
+	_, ok := obj.(*types.Func)
+	return ok
 }
 
 // kindOf says why values of type t itself cannot travel.
@@ -198,6 +219,14 @@ func kindOf(t types.Type) (kind, bool) {
 		}
 		if k, ok := untravelled[obj.Pkg().Path()+"."+obj.Name()]; ok {
 			return k, true
+		}
+		if _, ok := t.Underlying().(*types.Struct); ok {
+			if k, ok := untravelledPackages[obj.Pkg().Path()]; ok {
+				return k, true
+			}
+			if isContext(t) {
+				return aContext, true
+			}
 		}
 	}
 	switch u := t.Underlying().(type) {

@@ -9,11 +9,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"os/exec"
 	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/spark-go/spark-go/driver"
 	"github.com/spark-go/spark-go/rdd"
@@ -69,8 +72,43 @@ func BadConnection(r rdd.RDD[string], c net.Conn) rdd.RDD[int] {
 	return rdd.Map(r, func(s string) int { n, _ := c.Write([]byte(s)); return n }) // want `c is a network connection`
 }
 
-func BadClient(r rdd.RDD[string], c *http.Client) rdd.RDD[bool] {
-	return rdd.Map(r, func(s string) bool { _, err := c.Get(s); return err == nil }) // want `c is a client with open connections`
+func BadTransport(r rdd.RDD[string], c *http.Transport) rdd.RDD[bool] {
+	return rdd.Map(r, func(s string) bool { return c.DisableKeepAlives }) // want `captures c \(\*http.Transport\) for c.DisableKeepAlives \(bool\): bind the field`
+}
+
+func BadClient(r rdd.RDD[string], t *http.Transport) rdd.RDD[bool] {
+	return rdd.Map(r, func(s string) bool { t.CloseIdleConnections(); return true }) // want `t is a client with open connections`
+}
+
+func BadCommand(r rdd.RDD[string], c exec.Cmd) rdd.RDD[bool] {
+	return rdd.Map(r, rdd.Bind(c, func(c exec.Cmd, s string) bool { return c.Path == s })) // want `c is a running process \(exec.Cmd\)`
+}
+
+type ownContext struct{ context.Context }
+
+func BadOwnContext(r rdd.RDD[string], c ownContext) rdd.RDD[bool] {
+	return rdd.Map(r, rdd.Bind(c, func(c ownContext, s string) bool { return true })) // want `c is a context \(ownContext\)`
+}
+
+func BadHandle(r rdd.RDD[string], h unique.Handle[string]) rdd.RDD[bool] {
+	return rdd.Map(r, rdd.Bind(h, func(h unique.Handle[string], s string) bool { return true })) // want `h is an address of this process`
+}
+
+func GoodAddress(r rdd.RDD[string], a netip.Addr) rdd.RDD[bool] {
+	return rdd.Map(r, rdd.Bind(a, func(a netip.Addr, s string) bool { return a.String() == s }))
+}
+
+func GoodClient(r rdd.RDD[string], c *http.Client) rdd.RDD[bool] {
+	return rdd.Map(r, rdd.Bind(c, func(c *http.Client, s string) bool { _, err := c.Get(s); return err == nil }))
+}
+
+type counted struct {
+	n     atomic.Int64
+	names []string
+}
+
+func GoodAtomicInside(r rdd.RDD[int], c *counted) rdd.RDD[string] {
+	return rdd.Map(r, rdd.Bind(c, func(c *counted, x int) string { return c.names[x] }))
 }
 
 func BadDatabase(r rdd.RDD[string], db *sql.DB) rdd.RDD[bool] {
@@ -212,15 +250,6 @@ func (*sealed) UnmarshalBinary([]byte) error   { return nil }
 
 func GoodMarshalsItself(r rdd.RDD[int], s *sealed) rdd.RDD[int] {
 	return rdd.Map(r, rdd.Bind(s, func(s *sealed, x int) int { return x }))
-}
-
-type tagged struct {
-	N   int
-	out *os.File `closure:"-"`
-}
-
-func GoodLeftBehind(r rdd.RDD[int], t tagged) rdd.RDD[int] {
-	return rdd.Map(r, rdd.Bind(t, func(t tagged, x int) int { return x + t.N }))
 }
 
 type suffixed struct{ Suffix string }
