@@ -99,6 +99,8 @@ type Metrics struct {
 	SpilledRows, SpilledBytes  int64
 	PeakMemory                 int64
 	FetchWaitNanos, WriteNanos int64
+
+	held int64 // memory granted to the structures of the task now
 }
 
 // FetchError says that a map output could not be read: the scheduler recomputes it instead of failing the task.

@@ -1,0 +1,154 @@
+package shuffle
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"testing"
+)
+
+type sumInt struct{}
+
+func (sumInt) Create(v int64) int64     { return v }
+func (sumInt) Merge(c, v int64) int64   { return c + v }
+func (sumInt) Combine(c, d int64) int64 { return c + d }
+
+// batches cuts rows into what a stage hands over at once.
+func batches[T any](rows []T, f func([]T)) {
+	for len(rows) > 0 {
+		n := min(len(rows), 4096)
+		f(rows[:n])
+		rows = rows[n:]
+	}
+}
+
+func count[T any](b testing.TB, s Stream[T]) int {
+	n := 0
+	for {
+		rows, err := s.Next()
+		if err == io.EOF {
+			return n
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		n += len(rows)
+	}
+}
+
+func zipfWords(n int) []Pair[string, int64] {
+	r := rand.New(rand.NewPCG(1, 2))
+	z := rand.NewZipf(r, 1.07, 4, 1<<22)
+	var words []byte
+	ends := make([]int, n)
+	for i := range ends {
+		words = fmt.Appendf(words, "w%d", z.Uint64())
+		ends[i] = len(words)
+	}
+	all := string(words)
+	rows := make([]Pair[string, int64], n)
+	from := 0
+	for i, to := range ends {
+		rows[i] = Pair[string, int64]{all[from:to], 1}
+		from = to
+	}
+	return rows
+}
+
+func uniformInts(n, distinct int) []Pair[int64, int64] {
+	r := rand.New(rand.NewPCG(3, 4))
+	rows := make([]Pair[int64, int64], n)
+	for i := range rows {
+		rows[i] = Pair[int64, int64]{r.Int64N(int64(distinct)), int64(i)}
+	}
+	return rows
+}
+
+func benchCombine[K comparable](b *testing.B, rows []Pair[K, int64]) {
+	ctx := context.Background()
+	env := &Env{SpillDir: b.TempDir()}
+	b.ReportAllocs()
+	keys := 0
+	for b.Loop() {
+		c, err := NewCombiner[K](ctx, env, Aggregator[int64, int64](sumInt{}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		batches(rows, func(r []Pair[K, int64]) {
+			if err := c.Add(r); err != nil {
+				b.Fatal(err)
+			}
+		})
+		s, err := c.Drain()
+		if err != nil {
+			b.Fatal(err)
+		}
+		keys = count(b, s)
+		c.Close()
+	}
+	b.ReportMetric(float64(keys), "keys")
+	reportRows(b, len(rows))
+}
+
+func reportRows(b *testing.B, n int) {
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
+}
+
+func BenchmarkCombineWords(b *testing.B) { benchCombine(b, zipfWords(4_000_000)) }
+
+func BenchmarkCombineInts(b *testing.B) {
+	for _, distinct := range []int{1000, 1_000_000} {
+		b.Run(fmt.Sprint(distinct), func(b *testing.B) { benchCombine(b, uniformInts(4_000_000, distinct)) })
+	}
+}
+
+func BenchmarkWriteRead(b *testing.B) {
+	const rows, partitions = 4_000_000, 200
+	in := uniformInts(rows, 1<<40)
+	parts := make([]int32, len(in))
+	for i := range in {
+		parts[i] = int32(uint64(in[i].Key) * 0x9E3779B97F4A7C15 >> 32 * partitions >> 32)
+	}
+	ctx := context.Background()
+	for _, compression := range []string{"none", "lz4", "zstd"} {
+		b.Run(compression, func(b *testing.B) {
+			env := &Env{Location: Location{Host: "h", Dir: b.TempDir()}, SpillDir: b.TempDir(), Compression: compression}
+			var out Output
+			b.Run("write", func(b *testing.B) {
+				for b.Loop() {
+					w, err := NewWriter[Pair[int64, int64]](ctx, env, WriterID{1, 2, 3}, partitions)
+					if err != nil {
+						b.Fatal(err)
+					}
+					for i := 0; i < len(in); i += 4096 {
+						j := min(i+4096, len(in))
+						if err := w.Write(in[i:j], parts[i:j]); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if out, err = w.Commit(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				reportRows(b, rows)
+			})
+			b.Run("read", func(b *testing.B) {
+				for b.Loop() {
+					n := 0
+					for p := range partitions {
+						s, err := Read[Pair[int64, int64]](ctx, env, 1, []Output{out}, p, p+1)
+						if err != nil {
+							b.Fatal(err)
+						}
+						n += count(b, s)
+					}
+					if n != rows {
+						b.Fatal(n)
+					}
+				}
+				reportRows(b, rows)
+			})
+		})
+	}
+}

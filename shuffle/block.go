@@ -1,0 +1,184 @@
+package shuffle
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/spark-go/spark-go/shuffle/codec"
+)
+
+// A block is a batch of rows as stored in map outputs and spills: a header and the encoded rows, compressed or not. The header
+// is, little endian: CRC-32C of all that follows, stored bytes, encoded bytes before compression, and rows with the compression
+// method in the top byte; four times uint32.
+const (
+	blockHeader  = 16
+	blockBytes   = 256 << 10 // encoded bytes a block aims at: with its rows decoded it fits the second-level cache
+	blockMaxRows = 16 << 10
+	// blockMaxRaw bounds one block. Only single rows come near.
+	blockMaxRaw = 1<<31 - 1
+
+	methodPlain byte = 0 // the encoded rows as they are
+	methodFrame byte = 1 // a frame of codec.Compressor
+)
+
+// header is a decoded block header.
+type header struct {
+	sum    uint32
+	stored int
+	raw    int
+	rows   int
+	method byte
+}
+
+func parseHeader(b []byte) header {
+	last := binary.LittleEndian.Uint32(b[12:])
+	return header{
+		sum:    binary.LittleEndian.Uint32(b),
+		stored: int(binary.LittleEndian.Uint32(b[4:])),
+		raw:    int(binary.LittleEndian.Uint32(b[8:])),
+		rows:   int(last & 0xffffff),
+		method: byte(last >> 24),
+	}
+}
+
+// check says whether the header can be one, given how many bytes of the segment follow it. Sizes are bounded here, before
+// anything is allocated by them.
+func (h header) check(follow int64) error {
+	if int64(h.stored) > follow {
+		return fmt.Errorf("%w: a block of %d bytes where %d are left", errCorrupt, h.stored, follow)
+	}
+	if h.method > methodFrame || h.rows == 0 || h.rows > blockMaxRows || h.raw > blockMaxRaw || h.stored > blockMaxRaw {
+		return fmt.Errorf("%w: a block of %d rows and %d bytes", errCorrupt, h.rows, h.raw)
+	}
+	return nil
+}
+
+// blockWriter encodes rows into blocks.
+type blockWriter[T any] struct {
+	codec *codec.Codec[T]
+	comp  codec.Compressor
+	raw   []byte
+	// Compression is left off for a while after blocks that hardly shrank: what is incompressible tends to stay so.
+	skip, poor int
+}
+
+// newBlockWriter returns a writer of blocks compressed with the named method.
+func newBlockWriter[T any](compression string) (*blockWriter[T], error) {
+	c, err := codec.Of[T]()
+	if err != nil {
+		return nil, fmt.Errorf("shuffle: %w", err)
+	}
+	if compression == "" {
+		compression = "lz4"
+	}
+	comp, err := codec.CompressorOf(compression)
+	if err != nil {
+		return nil, fmt.Errorf("shuffle: %w", err)
+	}
+	return &blockWriter[T]{codec: c, comp: comp}, nil
+}
+
+// append adds rows, at least one and at most blockMaxRows, to dst as one block, or as several if they are huge.
+func (w *blockWriter[T]) append(dst []byte, rows []T) ([]byte, error) {
+	raw, err := w.codec.Append(w.raw[:0], rows)
+	if err != nil {
+		return dst, fmt.Errorf("shuffle: encode rows: %w", err)
+	}
+	if cap(raw) <= 4*blockBytes {
+		w.raw = raw
+	}
+	if len(raw) > blockMaxRaw/2 && len(rows) > 1 {
+		if dst, err = w.append(dst, rows[:len(rows)/2]); err != nil {
+			return dst, err
+		}
+		return w.append(dst, rows[len(rows)/2:])
+	}
+	if len(raw) > blockMaxRaw {
+		return dst, fmt.Errorf("shuffle: encode a row of %d bytes: %d is the limit", len(raw), blockMaxRaw)
+	}
+	at := len(dst)
+	dst = append(dst, make([]byte, blockHeader)...)
+	method := methodPlain
+	if len(raw) < 128 {
+		dst = append(dst, raw...)
+	} else if w.skip > 0 {
+		w.skip--
+		dst = append(dst, raw...)
+	} else {
+		if dst, err = w.comp.Append(dst, raw); err != nil {
+			return dst[:at], fmt.Errorf("shuffle: encode rows: %w", err)
+		}
+		method = methodFrame
+		if saved := len(raw) - (len(dst) - at - blockHeader); saved < len(raw)/16 {
+			w.poor = min(w.poor+1, 4)
+			w.skip = 1<<w.poor - 1
+		} else {
+			w.poor = 0
+		}
+	}
+	b := dst[at:]
+	if len(b)-blockHeader > blockMaxRaw {
+		return dst[:at], fmt.Errorf("shuffle: encode a row of %d bytes: %d is the limit", len(raw), blockMaxRaw)
+	}
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-blockHeader))
+	binary.LittleEndian.PutUint32(b[8:], uint32(len(raw)))
+	binary.LittleEndian.PutUint32(b[12:], uint32(len(rows))|uint32(method)<<24)
+	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
+	return dst, nil
+}
+
+// blockReader decodes blocks.
+type blockReader[T any] struct {
+	codec *codec.Codec[T]
+	raw   []byte
+}
+
+func newBlockReader[T any]() (*blockReader[T], error) {
+	c, err := codec.Of[T]()
+	if err != nil {
+		return nil, fmt.Errorf("shuffle: %w", err)
+	}
+	return &blockReader[T]{codec: c}, nil
+}
+
+// decode appends the rows of one whole block to dst. The rows share nothing with block.
+func (r *blockReader[T]) decode(dst []T, block []byte) ([]T, error) {
+	h := parseHeader(block)
+	payload := block[blockHeader:]
+	raw := payload
+	var err error
+	if h.method == methodFrame {
+		var rest []byte
+		raw, rest, err = codec.Compressor{}.Decode(r.raw[:0], payload)
+		if err != nil {
+			return dst, fmt.Errorf("%w: decompress block: %w", errCorrupt, err)
+		}
+		if len(rest) != 0 {
+			return dst, fmt.Errorf("%w: decompress block: %d bytes left", errCorrupt, len(rest))
+		}
+		if cap(raw) <= 4*blockBytes {
+			r.raw = raw
+		}
+	}
+	if len(raw) != h.raw {
+		return dst, fmt.Errorf("%w: a block of %d bytes has %d", errCorrupt, h.raw, len(raw))
+	}
+	had := len(dst)
+	dst, rest, err := r.codec.Decode(dst, raw)
+	if err != nil {
+		return dst[:had], fmt.Errorf("%w: decode block: %w", errCorrupt, err)
+	}
+	if len(dst)-had != h.rows || len(rest) != 0 {
+		return dst[:had], fmt.Errorf("%w: a block of %d rows has %d and %d bytes left", errCorrupt, h.rows, len(dst)-had, len(rest))
+	}
+	return dst, nil
+}
+
+// verify holds a whole block against its checksum.
+func verify(block []byte) error {
+	if got, want := crc32.Checksum(block[4:], castagnoli), binary.LittleEndian.Uint32(block); got != want {
+		return fmt.Errorf("%w: checksum of a block is %08x, not %08x", errCorrupt, got, want)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package shuffle
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// The files of one map output lie in a folder of their shuffle, which goes as a whole when the shuffle is no longer needed:
+//
+//	<dir>/shuffle-<shuffle>/<map>-<attempt>.data    the blocks of partition 0, then those of partition 1, ...
+//	<dir>/shuffle-<shuffle>/<map>-<attempt>.index   where each partition begins
+//
+// The index is written last: an output whose index exists is complete.
+//
+// An index is, little endian: 8 bytes magic, int64 shuffle, int64 map, int64 attempt, uint64 partitions n, n+1 uint64 offsets
+// into the data file (the first is 0, the last the size of the file), and the CRC-32C of all that.
+const (
+	indexMagic  = "sgshufi1"
+	indexHeader = 8 + 4*8
+	// maxPartitions bounds what an index may claim, and what a writer accepts.
+	maxPartitions = 1 << 24
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func shuffleDir(dir string, shuffle int) string {
+	return filepath.Join(dir, "shuffle-"+strconv.Itoa(shuffle))
+}
+
+// DataFile returns the path of the data file of a map output under dir.
+func DataFile(dir string, id WriterID) string {
+	return filepath.Join(shuffleDir(dir, id.Shuffle), fmt.Sprintf("%d-%d.data", id.Map, id.Attempt))
+}
+
+// IndexFile returns the path of the index of a map output under dir.
+func IndexFile(dir string, id WriterID) string {
+	return filepath.Join(shuffleDir(dir, id.Shuffle), fmt.Sprintf("%d-%d.index", id.Map, id.Attempt))
+}
+
+// RemoveShuffle removes the files of all map outputs of a shuffle under dir. It is no error if there are none.
+func RemoveShuffle(dir string, shuffleID int) error {
+	if err := os.RemoveAll(shuffleDir(dir, shuffleID)); err != nil {
+		return fmt.Errorf("shuffle: remove the files of shuffle %d: %w", shuffleID, err)
+	}
+	return nil
+}
+
+// OpenBlock opens the data file of a map output under dir for whoever serves the reduce partitions [start, end) of it: they are
+// the length bytes from offset on. The caller closes the file. Errors wrap fs.ErrNotExist if there is no such output.
+func OpenBlock(dir string, shuffle, mapID int, attempt int64, start, end int) (f *os.File, offset, length int64, err error) {
+	id := WriterID{Shuffle: shuffle, Map: mapID, Attempt: attempt}
+	path := IndexFile(dir, id)
+	index, err := os.ReadFile(path)
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("shuffle: read index: %w", err)
+	}
+	offsets, err := decodeIndex(index, id)
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("shuffle: read index %s: %w", path, err)
+	}
+	if start < 0 || end < start || end > offsets.partitions() {
+		return nil, 0, 0, fmt.Errorf("shuffle: partitions [%d,%d) asked of map output %d of shuffle %d, which has %d", start, end, mapID, shuffle, offsets.partitions())
+	}
+	path = DataFile(dir, id)
+	f, err = os.Open(path)
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("shuffle: open map output: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && uint64(info.Size()) != offsets.at(offsets.partitions()) {
+		err = fmt.Errorf("%w: it has %d bytes, its index says %d", errCorrupt, info.Size(), offsets.at(offsets.partitions()))
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, 0, fmt.Errorf("shuffle: open map output %s: %w", path, err)
+	}
+	from, to := offsets.at(start), offsets.at(end)
+	return f, int64(from), int64(to - from), nil
+}
+
+// errCorrupt is wrapped by every error about bytes that are not what was written.
+var errCorrupt = errors.New("corrupt")
+
+// indexOffsets are the checked offsets of an index, still encoded.
+type indexOffsets []byte
+
+func (o indexOffsets) partitions() int { return len(o)/8 - 1 }
+
+func (o indexOffsets) at(i int) uint64 { return binary.LittleEndian.Uint64(o[8*i:]) }
+
+func encodeIndex(id WriterID, offsets []int64) []byte {
+	buf := make([]byte, 0, indexHeader+8*len(offsets)+4)
+	buf = append(buf, indexMagic...)
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(id.Shuffle))
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(id.Map))
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(id.Attempt))
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(offsets)-1))
+	for _, o := range offsets {
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(o))
+	}
+	return binary.LittleEndian.AppendUint32(buf, crc32.Checksum(buf, castagnoli))
+}
+
+func decodeIndex(buf []byte, id WriterID) (indexOffsets, error) {
+	if len(buf) < indexHeader+8+4 {
+		return nil, fmt.Errorf("%w: %d bytes are too few", errCorrupt, len(buf))
+	}
+	body, sum := buf[:len(buf)-4], binary.LittleEndian.Uint32(buf[len(buf)-4:])
+	if string(body[:8]) != indexMagic {
+		return nil, fmt.Errorf("%w: not an index", errCorrupt)
+	}
+	if crc32.Checksum(body, castagnoli) != sum {
+		return nil, fmt.Errorf("%w: checksum differs", errCorrupt)
+	}
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(body[8+8*i:]) }
+	if got := (WriterID{int(word(0)), int(word(1)), int64(word(2))}); got != id {
+		return nil, fmt.Errorf("%w: it belongs to map output %d, attempt %d, of shuffle %d", errCorrupt, got.Map, got.Attempt, got.Shuffle)
+	}
+	n := word(3)
+	offsets := indexOffsets(body[indexHeader:])
+	if n > maxPartitions || uint64(len(offsets)) != 8*(n+1) {
+		return nil, fmt.Errorf("%w: %d partitions do not fit %d bytes", errCorrupt, n, len(buf))
+	}
+	last := uint64(0)
+	for i := 0; i <= int(n); i++ {
+		o := offsets.at(i)
+		if o < last || o > 1<<62 || i == 0 && o != 0 {
+			return nil, fmt.Errorf("%w: offset %d of partition %d is out of order", errCorrupt, o, i)
+		}
+		last = o
+	}
+	return offsets, nil
+}
+
+// createFile creates a file that only this user can read, and the folders above it.
+func createFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	return f, err
+}
+
+// readFullAt is io.ReadFull for ReadAt: a short file is io.ErrUnexpectedEOF.
+func readFullAt(r io.ReaderAt, p []byte, off int64) error {
+	n, err := r.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

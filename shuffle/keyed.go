@@ -1,0 +1,453 @@
+package shuffle
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/spark-go/spark-go/shuffle/codec"
+)
+
+// A Combiner, a Grouper and a Cogrouper are one structure: a table that numbers keys, and columns that hold something for each
+// number: a state, or values. What follows is the part they share: the budget, and what happens when it is used up.
+//
+// The space of hashes is cut into 64 buckets by its top bits. While memory lasts, all are resident. When it does not, the upper
+// buckets that hold about half of the keys are evicted: what the columns hold for their keys is written to the spill file, and
+// rows of these buckets that come later follow it there as they are, in the order of arrival. So memory always holds a prefix of
+// the buckets, and draining, which goes by hash, emits what is resident first, gives that memory back, and then takes the
+// evicted buckets one by one: each is replayed from disk into a new structure, which looks at the next six bits of the hash if it
+// has to evict in turn. Nothing of this shows in the result: every key meets the same values in the same order as in memory.
+//
+// Keys that cannot be told apart by more bits, a single one above all, are held beyond the budget: they must be in one place.
+const (
+	fanBits  = 6
+	fan      = 1 << fanBits
+	maxDepth = 64 / fanBits
+	addRows  = 1024 // rows that are looked up at once
+)
+
+// column holds something for the keys of a table.
+type column interface {
+	// bytes is what the column will hold, and at most take meanwhile, after rows more rows for a table with room for keys keys.
+	bytes(rows, keys int) int64
+	// evict writes to the spill file what it holds for the keys whose new number is noID, and renumbers the rest; n are left.
+	evict(ids []uint32, n int) error
+	// flush writes the rows staged for the spill file.
+	flush() error
+	// release drops everything.
+	release()
+}
+
+// keyed is the common part of a structure with keys.
+type keyed[K comparable] struct {
+	ctx      context.Context
+	env      *Env
+	budget   budget
+	table    *table[K]
+	keySize  int64 // of the key itself, without what it points to
+	columns  []column
+	depth    int // how many times fanBits of the hash are settled
+	resident int // buckets in memory: [0, resident)
+	spill    *spillFile
+	extents  [fan][]spilled // what was written of each bucket, in order
+	stage    int64          // bytes a column may stage for the spill file; 0 until something is evicted
+	stuck    int            // keys in the table when they could not be split
+	remap    func(uint64) uint64
+	hashes   []uint64
+	ids      []uint32
+	err      error
+	drained  bool
+	child    io.Closer // the structure of the evicted bucket that is being drained
+}
+
+// spilled is a block in the spill file, of the column's or the Combiner's kind of rows.
+type spilled struct {
+	kind int8
+	at   extent
+}
+
+// remapHashes, if set, replaces the hashes of keys in structures made from then on: tests let keys collide with it.
+var remapHashes func(uint64) uint64
+
+var errDrained = errors.New("shuffle: add rows after Drain or Close")
+
+func newKeyed[K comparable](ctx context.Context, env *Env, depth int, spillName string) (*keyed[K], error) {
+	t, err := newTable[K]()
+	if err != nil {
+		return nil, err
+	}
+	size, err := sizeOf[K]()
+	if err != nil {
+		return nil, err
+	}
+	return &keyed[K]{
+		ctx: ctx, env: env, budget: newBudget(env), table: t, keySize: size, depth: depth, resident: fan,
+		spill: newSpillFile(env, spillName), remap: remapHashes, hashes: make([]uint64, addRows), ids: make([]uint32, addRows),
+	}, nil
+}
+
+// sizeOf returns the bytes of a T in a slice, without what it points to.
+func sizeOf[T any]() (int64, error) {
+	c, err := codec.Of[T]()
+	if err != nil {
+		return 0, err
+	}
+	return c.MemSize(make([]T, 1)), nil
+}
+
+// bucket returns the bucket of a hash.
+func (k *keyed[K]) bucket(hash uint64) int {
+	return int(hash << (fanBits * k.depth) >> (64 - fanBits))
+}
+
+// bytes is what the structure needs to take rows more rows.
+func (k *keyed[K]) bytes(rows int) int64 {
+	keys := len(k.table.keys) + rows
+	_, total := k.table.bytes(keys, k.keySize)
+	keys = capFor(cap(k.table.keys), keys)
+	for _, c := range k.columns {
+		total += c.bytes(rows, keys)
+	}
+	return total + orderBytes(len(k.table.keys))
+}
+
+// room makes sure that rows more rows fit the budget, by eviction if it must.
+func (k *keyed[K]) room(rows int) error {
+	for !k.budget.fits(k.bytes(rows)) {
+		evicted, err := k.evict()
+		if err != nil {
+			return err
+		}
+		if !evicted {
+			return nil
+		}
+	}
+	return nil
+}
+
+// evict moves the upper resident buckets to disk. It reports false if it cannot split the keys.
+func (k *keyed[K]) evict() (bool, error) {
+	t := k.table
+	if len(t.keys) < 2 || len(t.keys) < 2*k.stuck || k.depth >= maxDepth {
+		return false, nil
+	}
+	if err := context.Cause(k.ctx); err != nil {
+		return false, err
+	}
+	var counts [fan]int
+	for _, h := range t.hashes {
+		counts[k.bucket(h)]++
+	}
+	// keep is such that both sides have keys, and about half stays.
+	keep, kept := 0, 0
+	for b, n := range counts {
+		if kept+n == len(t.keys) {
+			break // the last bucket with keys
+		}
+		if kept > 0 && kept+n > len(t.keys)/2 {
+			break
+		}
+		kept += n
+		keep = b + 1
+	}
+	if kept == 0 {
+		k.stuck = len(t.keys)
+		return false, nil
+	}
+	if k.stage == 0 {
+		k.stage = min(max(k.budget.granted/8, memoryFloor/8), 4<<20)
+	}
+	ids := make([]uint32, len(t.keys))
+	n := uint32(0)
+	for i, h := range t.hashes {
+		if k.bucket(h) < keep {
+			ids[i] = n
+			n++
+		} else {
+			ids[i] = noID
+		}
+	}
+	for _, c := range k.columns {
+		if err := c.evict(ids, int(n)); err != nil {
+			return false, err
+		}
+	}
+	t.keep(ids, int(n))
+	k.resident = keep
+	k.stuck = 0
+	k.budget.shrink(k.bytes(0))
+	return true, nil
+}
+
+// splitRows hashes rows, at most addRows of them, and gives those of evicted buckets to the log. It returns the others, in scratch if
+// they are not all, with their hashes.
+func splitRows[K comparable, V any](k *keyed[K], rows []Pair[K, V], scratch *[]Pair[K, V], log *spillLog[Pair[K, V]]) ([]Pair[K, V], []uint64, error) {
+	hashes := k.hashes[:len(rows)]
+	codec.HashField(k.table.ops, rows, 0, hashes)
+	if k.remap != nil {
+		for i, h := range hashes {
+			hashes[i] = k.remap(h)
+		}
+	}
+	if k.resident == fan {
+		return rows, hashes, nil
+	}
+	kept := (*scratch)[:0]
+	for i := range rows {
+		b := k.bucket(hashes[i])
+		if b < k.resident {
+			hashes[len(kept)] = hashes[i]
+			kept = append(kept, rows[i])
+			continue
+		}
+		if err := log.put(b, rows[i]); err != nil {
+			return nil, nil, err
+		}
+	}
+	*scratch = kept
+	return kept, hashes[:len(kept)], nil
+}
+
+// close gives everything back; calling it again does nothing.
+func (k *keyed[K]) close() {
+	if k.err == nil {
+		k.err = errDrained
+	}
+	if k.child != nil {
+		k.child.Close()
+		k.child = nil
+	}
+	for _, c := range k.columns {
+		c.release()
+	}
+	k.columns = nil
+	k.table = nil
+	k.spill.close()
+	k.budget.close()
+}
+
+// spillLog writes rows of evicted buckets to the spill file of a structure, a block at a time.
+type spillLog[R any] struct {
+	kind    int8
+	spill   *spillFile
+	extents *[fan][]spilled
+	stage   *int64
+	blocks  *blockWriter[R]
+	staged  [fan][]R
+	rows    int // staged at most per bucket
+	taken   int64
+	rowSize int64
+	buf     []byte
+}
+
+func newSpillLog[K comparable, R any](k *keyed[K], kind int8) (*spillLog[R], error) {
+	blocks, err := newBlockWriter[R](k.env.SpillCompression)
+	if err != nil {
+		return nil, err
+	}
+	return &spillLog[R]{kind: kind, spill: k.spill, extents: &k.extents, stage: &k.stage, blocks: blocks}, nil
+}
+
+// put adds a row to a bucket.
+func (l *spillLog[R]) put(bucket int, row R) error {
+	if l.rows == 0 {
+		l.rowSize = max(1, l.blocks.codec.MemSize([]R{row}))
+		l.rows = int(min(max(*l.stage/fan/l.rowSize, 1), blockMaxRows))
+	}
+	s := l.staged[bucket]
+	if s == nil {
+		s = make([]R, 0, l.rows)
+		l.taken += int64(l.rows) * l.rowSize
+	}
+	s = append(s, row)
+	l.staged[bucket] = s
+	if len(s) < l.rows {
+		return nil
+	}
+	return l.write(bucket)
+}
+
+func (l *spillLog[R]) write(bucket int) error {
+	s := l.staged[bucket]
+	buf, err := l.blocks.append(l.buf[:0], s)
+	if err != nil {
+		return err
+	}
+	if cap(buf) <= 2*blockBytes {
+		l.buf = buf
+	}
+	at, err := l.spill.append(buf, len(s))
+	if err != nil {
+		return err
+	}
+	l.extents[bucket] = append(l.extents[bucket], spilled{l.kind, at})
+	clear(s)
+	l.staged[bucket] = s[:0]
+	return nil
+}
+
+// flush writes what is staged and gives up its memory.
+func (l *spillLog[R]) flush() error {
+	for b := range l.staged {
+		if len(l.staged[b]) > 0 {
+			if err := l.write(b); err != nil {
+				return err
+			}
+		}
+		l.staged[b] = nil
+	}
+	l.taken, l.rows = 0, 0
+	return nil
+}
+
+// replay reads blocks of the spill file back.
+type replay[R any] struct {
+	spill  *spillFile
+	blocks *blockReader[R]
+	rows   []R
+}
+
+func newReplay[R any](spill *spillFile) (*replay[R], error) {
+	blocks, err := newBlockReader[R]()
+	if err != nil {
+		return nil, err
+	}
+	return &replay[R]{spill: spill, blocks: blocks}, nil
+}
+
+// each calls f with the rows of every block in an extent. buf is scratch.
+func (r *replay[R]) each(at extent, buf *[]byte, f func([]R) error) error {
+	if int64(cap(*buf)) < at.n {
+		*buf = make([]byte, at.n)
+	}
+	b := (*buf)[:at.n]
+	if err := r.spill.read(b, at.off); err != nil {
+		return err
+	}
+	for s := (&memorySource{buf: b}); ; {
+		block, err := s.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = verify(block)
+		}
+		if err == nil {
+			r.rows, err = r.blocks.decode(r.rows[:0], block)
+		}
+		if err != nil {
+			return diskError("read spill file", r.spill.place(), err)
+		}
+		if err := f(r.rows); err != nil {
+			return err
+		}
+	}
+}
+
+// keyedStream drains a structure: what is resident by hash, then the evicted buckets.
+type keyedStream[K comparable, R any] struct {
+	k      *keyed[K]
+	order  *hashOrder
+	emit   func(ids []uint32, out []R) []R
+	more   func(out []R) []R // if emit may leave rows for later: the next of them, or none
+	open   func(bucket int) (Stream[R], io.Closer, error)
+	bucket int
+	inner  Stream[R]
+	out    []R
+}
+
+const drainRows = 1024
+
+// drain prepares the stream. The tables' slots are given up first: from now on nothing is looked up.
+func drain[K comparable, R any](k *keyed[K], tie func([]entry), emit func([]uint32, []R) []R, more func([]R) []R, open func(int) (Stream[R], io.Closer, error)) Stream[R] {
+	k.drained = true
+	k.err = errDrained
+	k.table.slots = nil
+	return &keyedStream[K, R]{k: k, order: orderHashes(k.table.hashes, fanBits*k.depth, tie), emit: emit, more: more, open: open, bucket: k.resident}
+}
+
+// ready flushes the columns before a drain and checks that there was none yet.
+func (k *keyed[K]) ready() error {
+	if k.err != nil {
+		return k.err
+	}
+	for _, c := range k.columns {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Next implements Stream.
+func (s *keyedStream[K, R]) Next() ([]R, error) {
+	k := s.k
+	if k.err != errDrained {
+		return nil, k.err
+	}
+	rows, err := s.next()
+	if err != nil {
+		k.err = err
+		k.close()
+		return nil, err
+	}
+	return rows, nil
+}
+
+func (s *keyedStream[K, R]) next() ([]R, error) {
+	k := s.k
+	if err := context.Cause(k.ctx); err != nil {
+		return nil, err
+	}
+	if k.columns == nil {
+		return nil, errors.New("shuffle: read from a closed structure")
+	}
+	if s.order != nil {
+		s.out = s.out[:0]
+		for len(s.out) < drainRows {
+			if s.more != nil {
+				had := len(s.out)
+				if s.out = s.more(s.out); len(s.out) > had {
+					continue
+				}
+			}
+			ids := s.order.batch()
+			if ids == nil {
+				s.order = nil
+				break
+			}
+			s.out = s.emit(ids, s.out)
+		}
+		if len(s.out) > 0 {
+			return s.out, nil
+		}
+	}
+	for {
+		if s.inner == nil {
+			for _, c := range k.columns {
+				c.release()
+			}
+			k.table.reset(0)
+			k.budget.close()
+			for s.bucket < fan && len(k.extents[s.bucket]) == 0 {
+				s.bucket++
+			}
+			if s.bucket == fan {
+				return nil, io.EOF
+			}
+			inner, closer, err := s.open(s.bucket)
+			k.child = closer
+			if err != nil {
+				return nil, err
+			}
+			s.inner = inner
+			s.bucket++
+		}
+		rows, err := s.inner.Next()
+		if err != io.EOF {
+			return rows, err
+		}
+		k.child.Close()
+		s.inner, k.child = nil, nil
+	}
+}

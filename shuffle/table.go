@@ -1,0 +1,279 @@
+package shuffle
+
+import (
+	"math/bits"
+	"reflect"
+	"strings"
+
+	"github.com/spark-go/spark-go/shuffle/codec"
+)
+
+// table numbers keys from 0 in the order of their arrival.
+//
+// It is an open-addressing table whose slots hold 32 bits of the hash and a number, so that most misses are seen without
+// touching a key. Keys and hashes lie in arrays by number. A slot is found from the product of the hash with a constant, not
+// from the hash itself: rows often come in the order of their hashes (from another table) or share their low bits (from a hash
+// partitioner), and either would make them crowd together.
+type table[K comparable] struct {
+	ops    *codec.KeyOps[K]
+	iface  bool // keys hold interfaces: == panics if one of them holds a slice
+	slots  []uint64
+	shift  uint8
+	keys   []K
+	hashes []uint64
+	heap   int64 // bytes that the keys point to, estimated unless K is string
+	text   textArena
+	sizer  *codec.Codec[K] // nil if keys point to nothing
+	warmed uint64
+}
+
+const (
+	slotMix    = 0x9E3779B97F4A7C15 // 2^64 / golden ratio
+	tableSlots = 1 << 10
+)
+
+func newTable[K comparable]() (*table[K], error) {
+	ops, err := codec.KeysOf[K]()
+	if err != nil {
+		return nil, err
+	}
+	c, err := codec.Of[K]()
+	if err != nil {
+		return nil, err
+	}
+	t := &table[K]{ops: ops, iface: holdsInterface(reflect.TypeFor[K]())}
+	if !c.Fixed() {
+		t.sizer = c
+	}
+	t.reset(0)
+	return t, nil
+}
+
+// reset empties the table and prepares it for n keys.
+func (t *table[K]) reset(n int) {
+	slots := slotsFor(n)
+	t.slots = make([]uint64, slots)
+	t.shift = uint8(64 - bits.Len(uint(slots-1)))
+	c := max(n, tableSlots/2)
+	t.keys, t.hashes = make([]K, 0, c), make([]uint64, 0, c)
+	t.heap, t.text = 0, textArena{}
+}
+
+// slotsFor returns the slots for n keys: a power of two, at most two thirds full.
+func slotsFor(n int) int {
+	slots := tableSlots
+	for slots/3*2 < n {
+		slots *= 2
+	}
+	return slots
+}
+
+// capFor returns the capacity of the arrays that hold n keys.
+func capFor(had, n int) int {
+	if n <= had {
+		return had
+	}
+	return max(n, had+had/2, tableSlots/2)
+}
+
+// bytes returns what the table takes with n keys, given the bytes of one key, and what it takes while it grows to that.
+func (t *table[K]) bytes(n int, keySize int64) (held, peak int64) {
+	c := capFor(cap(t.keys), n)
+	slots := max(slotsFor(n), len(t.slots))
+	held = 8*int64(slots) + int64(c)*(keySize+8) + t.heap
+	peak = held
+	if c > cap(t.keys) {
+		peak += int64(cap(t.keys)) * keySize // the old keys, while they are copied
+	}
+	return held, peak
+}
+
+// reserve makes room for n more keys, so that lookup never grows.
+func (t *table[K]) reserve(n int) {
+	n += len(t.keys)
+	if c := capFor(cap(t.keys), n); c > cap(t.keys) {
+		t.keys = append(make([]K, 0, c), t.keys...)
+		t.hashes = append(make([]uint64, 0, c), t.hashes...)
+	}
+	if slots := slotsFor(n); slots > len(t.slots) {
+		t.slots = make([]uint64, slots)
+		t.shift = uint8(64 - bits.Len(uint(slots-1)))
+		t.fill()
+	}
+}
+
+// fill enters all keys into empty slots.
+func (t *table[K]) fill() {
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	for i, h := range t.hashes {
+		at := h * slotMix >> t.shift
+		for slots[at&mask] != 0 {
+			at++
+		}
+		slots[at&mask] = h<<32 | uint64(i+1)
+	}
+}
+
+// lookup sets ids[i] to the number of rows[i].Key, whose hash is hashes[i]; keys not seen before get the next numbers. There must
+// be room for all of them.
+func lookup[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, ids []uint32) {
+	slots, mask, shift := t.slots, uint64(len(t.slots)-1), t.shift
+	hashes, ids = hashes[:len(rows)], ids[:len(rows)]
+	if len(slots) > 1<<15 {
+		// A big table misses the cache at nearly every row. These loads depend on nothing, so that the processor has many of
+		// them under way at once; the probes below find the slots in the cache.
+		warm := uint64(0)
+		for _, h := range hashes {
+			warm += slots[h*slotMix>>shift&mask]
+		}
+		t.warmed += warm
+	}
+	for i := range rows {
+		h := hashes[i]
+		key := &rows[i].Key
+		at := h * slotMix >> shift
+		for {
+			s := slots[at&mask]
+			if s == 0 {
+				ids[i] = uint32(len(t.keys))
+				slots[at&mask] = h<<32 | uint64(len(t.keys)+1)
+				t.insert(*key, h)
+				break
+			}
+			if s>>32 == h&0xffffffff {
+				id := uint32(s) - 1
+				// Hashes differ in their low bits for nearly all keys that differ, and where they do not, Equal knows what == does
+				// not: that NaN is NaN.
+				if !t.iface && t.keys[id] == *key || t.ops.Equal(t.keys[id], *key) {
+					ids[i] = id
+					break
+				}
+			}
+			at++
+		}
+	}
+}
+
+// find is lookup without insertion: ids[i] is noID for a key that is not there.
+func find[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, ids []uint32) {
+	slots, mask, shift := t.slots, uint64(len(t.slots)-1), t.shift
+	hashes, ids = hashes[:len(rows)], ids[:len(rows)]
+	if len(slots) > 1<<15 {
+		warm := uint64(0)
+		for _, h := range hashes {
+			warm += slots[h*slotMix>>shift&mask]
+		}
+		t.warmed += warm
+	}
+	for i := range rows {
+		h := hashes[i]
+		at := h * slotMix >> shift
+		ids[i] = noID
+		for {
+			s := slots[at&mask]
+			if s == 0 {
+				break
+			}
+			if s>>32 == h&0xffffffff {
+				id := uint32(s) - 1
+				if !t.iface && t.keys[id] == rows[i].Key || t.ops.Equal(t.keys[id], rows[i].Key) {
+					ids[i] = id
+					break
+				}
+			}
+			at++
+		}
+	}
+}
+
+// holdsInterface says whether a comparable type holds interfaces.
+func holdsInterface(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Array:
+		return holdsInterface(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if holdsInterface(t.Field(i).Type) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const noID = ^uint32(0)
+
+func (t *table[K]) insert(key K, hash uint64) {
+	if s, ok := any(&key).(*string); ok {
+		// Input rows share big buffers; a key of ten bytes must not keep one of them alive.
+		*s = t.text.clone(*s)
+		t.heap = t.text.bytes
+	}
+	t.keys = append(t.keys, key)
+	t.hashes = append(t.hashes, hash)
+	if t.sizer != nil && len(t.keys)&(len(t.keys)-1) == 0 && t.text.bytes == 0 {
+		t.measure()
+	}
+}
+
+// measure estimates what the keys point to.
+func (t *table[K]) measure() {
+	if t.sizer != nil && t.text.bytes == 0 {
+		var zero [1]K
+		fixed := t.sizer.MemSize(zero[:])
+		t.heap = max(0, t.sizer.MemSize(t.keys)-int64(len(t.keys))*fixed)
+	}
+}
+
+// keep drops all keys but those whose number ids maps to a new one, and renumbers these.
+func (t *table[K]) keep(ids []uint32, n int) {
+	t.slots = nil
+	keys := make([]K, 0, capFor(0, n))
+	hashes := make([]uint64, 0, cap(keys))
+	text := textArena{}
+	for i, id := range ids {
+		if id == noID {
+			continue
+		}
+		key := t.keys[i]
+		if s, ok := any(&key).(*string); ok {
+			*s = text.clone(*s)
+		}
+		keys = append(keys, key)
+		hashes = append(hashes, t.hashes[i])
+	}
+	t.keys, t.hashes, t.text, t.heap = keys, hashes, text, text.bytes
+	t.measure()
+	slots := slotsFor(n)
+	t.slots = make([]uint64, slots)
+	t.shift = uint8(64 - bits.Len(uint(slots-1)))
+	t.fill()
+}
+
+// textArena holds copies of short strings end to end.
+type textArena struct {
+	b     strings.Builder
+	bytes int64
+}
+
+const textChunk = 64 << 10
+
+func (a *textArena) clone(s string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	if len(s) > textChunk/8 {
+		a.bytes += int64(len(s))
+		return strings.Clone(s)
+	}
+	if a.b.Cap()-a.b.Len() < len(s) {
+		a.b = strings.Builder{} // the strings made so far keep the old chunk
+		a.b.Grow(textChunk)
+		a.bytes += textChunk
+	}
+	from := a.b.Len()
+	a.b.WriteString(s)
+	return a.b.String()[from:]
+}

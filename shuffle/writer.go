@@ -1,0 +1,412 @@
+package shuffle
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spark-go/spark-go/shuffle/codec"
+)
+
+// WriterID names one attempt at one map output. Attempts never share a file.
+type WriterID struct {
+	Shuffle int
+	Map     int
+	Attempt int64
+}
+
+// Writer writes the output of one map task. It collects rows until they make blocks of a good size for every partition, sorts
+// them by partition (stably), and encodes them into a run: blocks in partition order. Runs stay in memory while the budget
+// lasts and go to a spill file after. Commit lays the runs of each partition end to end without decoding them: blocks are
+// self-contained.
+//
+// A Writer belongs to one goroutine.
+type Writer[T any] struct {
+	ctx        context.Context
+	env        *Env
+	id         WriterID
+	partitions int
+	codec      *codec.Codec[T]
+	blocks     *blockWriter[T]
+	budget     budget
+	spill      *spillFile
+
+	rows     []T
+	parts    []int32
+	rowSize  int64 // estimated bytes of one row in memory
+	sized    int   // rows until the estimate is renewed
+	stage    int64 // bytes of rows collected for one run
+	order    []uint32
+	starts   []uint32
+	batch    []T // rows of one block, gathered
+	runs     []run
+	runBytes int64 // of the runs in memory
+	total    int64
+	done     bool
+	err      error
+}
+
+// run is a sequence of segments in partition order: in memory, or in the spill file.
+type run struct {
+	segments []segment
+	rows     int
+	next     int // the first segment that Commit has not written
+}
+
+// segment is one block, or adjacent blocks of one partition.
+type segment struct {
+	part int32
+	mem  []byte // nil if it is in the spill file
+	at   extent
+}
+
+const (
+	stageMin  = 4 << 20
+	stageMax  = 64 << 20
+	stagePart = 64 << 10 // a partition's share of the stage
+)
+
+// NewWriter returns a writer of rows of type T into the given number of reduce partitions. It fails if T cannot travel, if
+// partitions is not in [1, 16777216], or if env.Compression is unknown.
+func NewWriter[T any](ctx context.Context, env *Env, id WriterID, partitions int) (*Writer[T], error) {
+	if partitions < 1 || partitions > maxPartitions {
+		return nil, fmt.Errorf("shuffle: write %d partitions: choose 1 to %d", partitions, maxPartitions)
+	}
+	blocks, err := newBlockWriter[T](env.Compression)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer[T]{
+		ctx: ctx, env: env, id: id, partitions: partitions, codec: blocks.codec, blocks: blocks, budget: newBudget(env),
+		spill: newSpillFile(env, "shuffle-write"),
+		stage: min(max(int64(partitions)*stagePart, stageMin), stageMax),
+	}, nil
+}
+
+// Write adds rows; parts[i] is the reduce partition of rows[i]. Neither slice is kept, but what the rows point to is, until
+// Commit: it must not change.
+func (w *Writer[T]) Write(rows []T, parts []int32) error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.done {
+		return errors.New("shuffle: write to a finished writer")
+	}
+	if len(rows) != len(parts) {
+		return fmt.Errorf("shuffle: write %d rows with %d partition numbers", len(rows), len(parts))
+	}
+	for _, p := range parts {
+		if uint32(p) >= uint32(w.partitions) {
+			return fmt.Errorf("shuffle: write a row to partition %d of %d", p, w.partitions)
+		}
+	}
+	for len(rows) > 0 {
+		if w.sized <= 0 {
+			w.rowSize = max(1, w.codec.MemSize(rows)/int64(len(rows)))
+			w.sized = 4096
+		}
+		n, err := w.room(len(rows))
+		if err != nil {
+			w.err = err
+			return err
+		}
+		w.rows = append(w.rows, rows[:n]...)
+		w.parts = append(w.parts, parts[:n]...)
+		w.sized -= n
+		rows, parts = rows[n:], parts[n:]
+	}
+	return nil
+}
+
+// room makes room for some of n more rows, at least one, and returns for how many.
+func (w *Writer[T]) room(n int) (int, error) {
+	per := w.rowSize + 8 // partition number and order
+	limit := int(max(64, w.stage/per))
+	if len(w.rows) >= limit {
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+	}
+	if free := cap(w.rows) - len(w.rows); free > 0 {
+		return min(n, free, max(1, limit-len(w.rows))), nil
+	}
+	grown := min(limit, max(2*cap(w.rows), 1024))
+	if grown > cap(w.rows) {
+		// Old and new array are both there while one is copied into the other.
+		if w.budget.fits(w.runBytes + int64(grown+len(w.rows))*per) {
+			w.rows = append(make([]T, 0, grown), w.rows...)
+			w.parts = append(make([]int32, 0, grown), w.parts...)
+			return min(n, grown-len(w.rows)), nil
+		}
+		if len(w.rows) == 0 { // the first rows are always taken
+			w.rows, w.parts = make([]T, 0, 256), make([]int32, 0, 256)
+			return min(n, 256), nil
+		}
+	}
+	if w.runBytes > 0 {
+		// Blocks in memory make way for rows: long stages make large blocks.
+		if err := w.spillRuns(); err != nil {
+			return 0, err
+		}
+		return w.room(n)
+	}
+	if err := w.flush(); err != nil {
+		return 0, err
+	}
+	return min(n, cap(w.rows)), nil
+}
+
+// flush encodes the collected rows into a run.
+func (w *Writer[T]) flush() error {
+	if len(w.rows) == 0 {
+		return nil
+	}
+	if err := context.Cause(w.ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	w.sort()
+	r := run{rows: len(w.rows)}
+	var chunk []byte
+	blockRows := int(min(max(blockBytes/w.rowSize, 1), blockMaxRows))
+	if cap(w.batch) < blockRows {
+		w.batch = make([]T, blockRows)
+	}
+	from := uint32(0)
+	for p := range w.partitions {
+		to := w.starts[p]
+		for from < to {
+			n := min(to-from, uint32(blockRows))
+			batch := w.batch[:n]
+			for i, at := range w.order[from : from+n] {
+				batch[i] = w.rows[at]
+			}
+			from += n
+			if cap(chunk)-len(chunk) < blockBytes/2 {
+				chunk = make([]byte, 0, 2*blockBytes)
+			}
+			had := len(chunk)
+			out, err := w.blocks.append(chunk[had:had], batch)
+			if err != nil {
+				return err
+			}
+			r.segments = append(r.segments, segment{part: int32(p), mem: out})
+			w.runBytes += int64(len(out))
+			if len(out) <= cap(chunk)-had {
+				chunk = chunk[:had+len(out)]
+			}
+		}
+	}
+	w.total += int64(len(w.rows))
+	clear(w.batch)
+	clear(w.rows)
+	w.rows, w.parts = w.rows[:0], w.parts[:0]
+	w.runs = append(w.runs, r)
+	w.countTime(began)
+	if !w.budget.fits(w.runBytes + int64(cap(w.rows))*(w.rowSize+8)) {
+		return w.spillRuns()
+	}
+	return nil
+}
+
+// sort fills w.order with the positions of the collected rows by partition, and w.starts with where each partition ends.
+func (w *Writer[T]) sort() {
+	if w.starts == nil {
+		w.starts = make([]uint32, w.partitions+1)
+	}
+	clear(w.starts)
+	for _, p := range w.parts {
+		w.starts[p+1]++
+	}
+	sum := uint32(0)
+	for i := range w.starts {
+		sum += w.starts[i]
+		w.starts[i] = sum
+	}
+	if cap(w.order) < len(w.rows) {
+		w.order = make([]uint32, cap(w.rows))
+	}
+	w.order = w.order[:len(w.rows)]
+	for i, p := range w.parts {
+		w.order[w.starts[p]] = uint32(i)
+		w.starts[p]++
+	}
+}
+
+// spillRuns moves the runs in memory to the spill file.
+func (w *Writer[T]) spillRuns() error {
+	began := time.Now()
+	var buf []byte
+	for i := range w.runs {
+		r := &w.runs[i]
+		if len(r.segments) == 0 || r.segments[0].mem == nil {
+			continue
+		}
+		var moved []segment
+		buf = buf[:0]
+		off := w.spill.size
+		for _, s := range r.segments {
+			n := int64(len(s.mem))
+			if k := len(moved) - 1; k >= 0 && moved[k].part == s.part {
+				moved[k].at.n += n
+			} else {
+				moved = append(moved, segment{part: s.part, at: extent{off, n}})
+			}
+			off += n
+			buf = append(buf, s.mem...)
+			if len(buf) >= 1<<20 {
+				if _, err := w.spill.append(buf, 0); err != nil {
+					return err
+				}
+				buf = buf[:0]
+			}
+		}
+		if _, err := w.spill.append(buf, r.rows); err != nil {
+			return err
+		}
+		r.segments = moved
+	}
+	w.runBytes = 0
+	w.budget.shrink(int64(cap(w.rows)) * (w.rowSize + 8))
+	w.countTime(began)
+	return nil
+}
+
+// Commit writes the data file and its index, moves both into place and returns where they are. The writer is finished then,
+// whether it succeeded or not; after an error nothing of it is left.
+func (w *Writer[T]) Commit() (Output, error) {
+	if w.done {
+		return Output{}, errors.New("shuffle: commit a finished writer")
+	}
+	out, err := w.commit()
+	if err != nil {
+		w.Abort()
+		return Output{}, err
+	}
+	w.close()
+	return out, nil
+}
+
+func (w *Writer[T]) commit() (Output, error) {
+	if w.err != nil {
+		return Output{}, w.err
+	}
+	if err := w.flush(); err != nil {
+		return Output{}, err
+	}
+	w.rows, w.parts, w.order, w.batch = nil, nil, nil, nil
+	if err := context.Cause(w.ctx); err != nil {
+		return Output{}, err
+	}
+	began := time.Now()
+	dir := shuffleDir(w.env.Location.Dir, w.id.Shuffle)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return Output{}, diskError("create folder", dir, err)
+	}
+	out := Output{Map: w.id.Map, Attempt: w.id.Attempt, Location: w.env.Location, Sizes: make([]int64, w.partitions), Rows: w.total}
+	data, err := os.CreateTemp(dir, "data-*.tmp")
+	if err != nil {
+		return Output{}, diskError("create map output", dir, err)
+	}
+	defer os.Remove(data.Name()) // moved away by then, if all went well
+	offsets, err := w.merge(data, out.Sizes)
+	if cerr := data.Close(); err == nil && cerr != nil {
+		err = diskError("write map output", dir, cerr)
+	}
+	if err != nil {
+		return Output{}, err
+	}
+	index, err := os.CreateTemp(dir, "index-*.tmp")
+	if err != nil {
+		return Output{}, diskError("create index", dir, err)
+	}
+	defer os.Remove(index.Name())
+	_, err = index.Write(encodeIndex(w.id, offsets))
+	if cerr := index.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return Output{}, diskError("write index", dir, err)
+	}
+	dataPath := DataFile(w.env.Location.Dir, w.id)
+	if err := os.Rename(data.Name(), dataPath); err != nil {
+		return Output{}, diskError("move map output into place", dir, err)
+	}
+	if err := os.Rename(index.Name(), IndexFile(w.env.Location.Dir, w.id)); err != nil {
+		os.Remove(dataPath)
+		return Output{}, diskError("move index into place", filepath.Dir(dataPath), err)
+	}
+	if m := w.env.Metrics; m != nil {
+		m.RowsWritten += w.total
+		m.BytesWritten += offsets[w.partitions]
+	}
+	w.countTime(began)
+	return out, nil
+}
+
+// merge writes the segments of all runs, partition by partition and in run order, and returns where each partition begins.
+func (w *Writer[T]) merge(f *os.File, sizes []int64) ([]int64, error) {
+	offsets := make([]int64, w.partitions+1)
+	out := bufio.NewWriterSize(f, blockBytes)
+	buf := make([]byte, blockBytes)
+	at := int64(0)
+	for p := range w.partitions {
+		offsets[p] = at
+		for i := range w.runs {
+			r := &w.runs[i]
+			for ; r.next < len(r.segments) && r.segments[r.next].part == int32(p); r.next++ {
+				s := &r.segments[r.next]
+				if s.mem != nil {
+					if _, err := out.Write(s.mem); err != nil {
+						return nil, diskError("write map output", f.Name(), err)
+					}
+					at += int64(len(s.mem))
+					s.mem = nil
+					continue
+				}
+				for off, end := s.at.off, s.at.off+s.at.n; off < end; {
+					n := min(end-off, int64(len(buf)))
+					if err := w.spill.read(buf[:n], off); err != nil {
+						return nil, err
+					}
+					if _, err := out.Write(buf[:n]); err != nil {
+						return nil, diskError("write map output", f.Name(), err)
+					}
+					off += n
+				}
+				at += s.at.n
+			}
+		}
+		sizes[p] = at - offsets[p]
+		if p%1024 == 0 {
+			if err := context.Cause(w.ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	offsets[w.partitions] = at
+	if err := out.Flush(); err != nil {
+		return nil, diskError("write map output", f.Name(), err)
+	}
+	return offsets, nil
+}
+
+// Abort removes everything that an unfinished writer wrote. After Commit, or again, it does nothing, so that it can be deferred.
+func (w *Writer[T]) Abort() { w.close() }
+
+func (w *Writer[T]) close() {
+	w.done = true
+	w.rows, w.parts, w.order, w.batch, w.runs = nil, nil, nil, nil, nil
+	w.spill.close()
+	w.budget.close()
+}
+
+func (w *Writer[T]) countTime(began time.Time) {
+	if m := w.env.Metrics; m != nil {
+		m.WriteNanos += int64(time.Since(began))
+	}
+}
