@@ -1,0 +1,232 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spark-go/spark-go/driver/conf"
+	"github.com/spark-go/spark-go/driver/sched"
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+// Context is a running application: it makes datasets, runs their jobs and owns the executors. It implements rdd.Session. A process
+// may have several; each is stopped on its own.
+type Context struct {
+	conf      *conf.Conf
+	master    master
+	appID     string
+	dir       string // private to the application, removed by Stop
+	backend   backend
+	loop      *loop
+	events    eventBus
+	maxResult int64
+	started   time.Time
+	err       error // why the context cannot run jobs
+
+	datasetIDs, shuffleIDs, variableIDs, jobIDs atomic.Int64
+
+	mu           sync.Mutex
+	accumulators map[int]func([]byte) error
+	broadcasts   map[int]*broadcast
+	groups       map[*job]trackedJob
+
+	stopOnce sync.Once
+	stopped  chan struct{}
+	closers  []func()
+}
+
+var _ rdd.Session = (*Context)(nil)
+
+// Option sets up a Context.
+type Option func(*conf.Conf) error
+
+// Name names the application (spark.app.name).
+func Name(name string) Option { return Set("spark.app.name", name) }
+
+// Master says where tasks run (spark.master): "local", "local[4]", "local[*]", "local[4,3]" (3 tries a task) in this process;
+// "local-cluster[3,2,1g]" in three processes with two cores and one gibibyte each. The empty string leaves it to spark-go submit,
+// or local[*].
+func Master(m string) Option {
+	if m == "" {
+		return func(*conf.Conf) error { return nil }
+	}
+	return Set("spark.master", m)
+}
+
+// Set sets a configuration key, such as spark.executor.memory to 2g. Values set in code go before those of spark-go submit.
+func Set(key, value string) Option {
+	return func(c *conf.Conf) error { return c.Set(key, value) }
+}
+
+// New starts an application. In an executor's process it serves tasks and does not return: a program calls it after reading its
+// flags and before anything else.
+//
+// What is wrong with the settings, or with starting the executors, does not stop the program here: it is what every action returns,
+// and what Err tells. Call Stop when done.
+func New(options ...Option) *Context {
+	serveIfExecutor()
+	c, err := start(options)
+	if err != nil {
+		c.err = err
+		c.Stop()
+	}
+	return c
+}
+
+// Err tells why the context cannot run jobs; nil if it can.
+func (c *Context) Err() error { return c.err }
+
+func start(options []Option) (*Context, error) {
+	c := &Context{
+		started: time.Now(), accumulators: map[int]func([]byte) error{}, broadcasts: map[int]*broadcast{}, groups: map[*job]trackedJob{},
+		stopped: make(chan struct{}),
+	}
+	settings, err := conf.Load()
+	if err != nil {
+		return c, err
+	}
+	c.conf = settings
+	var errs []error
+	for _, o := range options {
+		errs = append(errs, o(settings))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return c, err
+	}
+	if c.master, err = parseMaster(settings.Get("spark.master")); err != nil {
+		return c, err
+	}
+	c.maxResult = settings.Bytes("spark.driver.maxResultSize")
+	root := settings.Get("spark.local.dir")
+	if root == "" {
+		root = os.TempDir()
+	}
+	if c.dir, err = os.MkdirTemp(root, "spark-go-"); err != nil {
+		return c, fmt.Errorf("make the application's directory: %w: set spark.local.dir to a place that can be written", err)
+	}
+	c.appID = filepath.Base(c.dir)
+	set := schedulerSettings(settings, c.master)
+	c.loop = newLoop(c, set)
+	if c.backend, err = newBackend(c); err != nil {
+		return c, err
+	}
+	go c.loop.run()
+	if err := c.backend.Start(); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+func schedulerSettings(s *conf.Conf, m master) sched.Settings {
+	set := sched.Defaults()
+	set.MaxTaskFailures = s.Int("spark.task.maxFailures")
+	if m.local {
+		set.MaxTaskFailures = m.failures
+	}
+	return set
+}
+
+// Stop ends all jobs with ErrStopped, the executors and everything that belongs to them, and removes the application's files.
+func (c *Context) Stop() {
+	c.stopOnce.Do(func() {
+		close(c.stopped)
+		if c.loop != nil {
+			done := make(chan struct{})
+			c.loop.queue.put(stopLoop{done})
+			select {
+			case <-done:
+			case <-time.After(5 * time.Second):
+				slog.Warn("the driver's loop did not end in time")
+			}
+		}
+		if c.backend != nil {
+			c.backend.Stop()
+		}
+		for _, f := range c.closers {
+			f()
+		}
+		if c.dir != "" {
+			os.RemoveAll(c.dir)
+		}
+	})
+}
+
+// AddListener has l told of every event from now on.
+func (c *Context) AddListener(l Listener) { c.events.add(l) }
+
+// ApplicationID names this run.
+func (c *Context) ApplicationID() string { return c.appID }
+
+// submit gives a job to the loop; false if the context was stopped.
+func (c *Context) submit(j *job) bool {
+	select {
+	case <-c.stopped:
+		return false
+	default:
+		c.loop.queue.put(j)
+		return true
+	}
+}
+
+// NextDatasetID implements rdd.Session.
+func (c *Context) NextDatasetID() int { return int(c.datasetIDs.Add(1)) - 1 }
+
+// NextShuffleID implements rdd.Session.
+func (c *Context) NextShuffleID() int { return int(c.shuffleIDs.Add(1)) - 1 }
+
+// NextVariableID implements rdd.Session.
+func (c *Context) NextVariableID() int { return int(c.variableIDs.Add(1)) - 1 }
+
+// DefaultPartitions implements rdd.Session: spark.default.parallelism, 0 if it is not set.
+func (c *Context) DefaultPartitions() int { return c.conf.Int("spark.default.parallelism") }
+
+// Setting implements rdd.Session.
+func (c *Context) Setting(key string) string { return c.conf.Get(key) }
+
+// Register implements rdd.Session.
+func (c *Context) Register(id int, merge func([]byte) error) {
+	c.mu.Lock()
+	c.accumulators[id] = merge
+	c.mu.Unlock()
+}
+
+func (c *Context) mergeUpdate(u protocol.AccumulatorUpdate) {
+	c.mu.Lock()
+	merge := c.accumulators[u.ID]
+	c.mu.Unlock()
+	if merge == nil {
+		return
+	}
+	// The merge function is the user's: its panic must not take the driver down.
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("merging an accumulator panicked", "accumulator", u.ID, "panic", p)
+		}
+	}()
+	if err := merge(u.Value); err != nil {
+		slog.Error("an accumulator's update was lost", "error", err)
+	}
+}
+
+// Unpersist implements rdd.Session.
+func (c *Context) Unpersist(ctx context.Context, dataset int, wait bool) error {
+	c.backend.RemoveDataset(dataset, wait)
+	c.loop.call(func() { c.loop.forgetDataset(dataset) })
+	return nil
+}
+
+func cores(n int) int {
+	if n <= 0 {
+		return runtime.NumCPU()
+	}
+	return n
+}

@@ -1,0 +1,131 @@
+package driver
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spark-go/spark-go/driver/plan"
+	"github.com/spark-go/spark-go/executor/protocol"
+)
+
+// Event is something that happened to a job, stage, task or executor: one of the types below. Events are what progress bars, logs and
+// metrics are made of.
+type Event interface{ event() }
+
+// JobStarted begins a job.
+type JobStarted struct {
+	Job      int
+	Name     string // the action: "Collect"
+	CallSite string // the user's file and line
+	Stages   []StageInfo
+	Time     time.Time
+}
+
+// StageInfo describes a stage of a job.
+type StageInfo struct {
+	ID      int
+	Name    string
+	Tasks   int
+	Parents []int
+	Skipped bool // its outputs exist already
+}
+
+// JobEnded ends a job; Error is empty if it succeeded.
+type JobEnded struct {
+	Job   int
+	Error string
+	Time  time.Time
+}
+
+// StageSubmitted begins an attempt of a stage.
+type StageSubmitted struct {
+	Stage, Attempt int
+	Name           string
+	Tasks          int // to run, of the stage's
+	Jobs           []int
+	ProgramBytes   int
+	Time           time.Time
+}
+
+// StageCompleted ends an attempt of a stage.
+type StageCompleted struct {
+	Stage, Attempt int
+	Error          string
+	Time           time.Time
+}
+
+// TaskStarted begins a task attempt.
+type TaskStarted struct {
+	Task                                    int64
+	Stage, StageAttempt, Partition, Attempt int
+	Executor                                string
+	Locality                                string
+	Speculative                             bool
+}
+
+// TaskEnded ends a task attempt.
+type TaskEnded struct {
+	Task                                    int64
+	Stage, StageAttempt, Partition, Attempt int
+	Executor                                string
+	Outcome                                 string
+	Accepted                                bool // it is the attempt that counts
+	Error                                   string
+	Metrics                                 protocol.TaskMetrics
+}
+
+// ExecutorAdded is an executor's arrival.
+type ExecutorAdded struct {
+	Executor, Host string
+	Cores          int
+}
+
+// ExecutorRemoved is an executor's loss.
+type ExecutorRemoved struct{ Executor, Reason string }
+
+func (JobStarted) event()      {}
+func (JobEnded) event()        {}
+func (StageSubmitted) event()  {}
+func (StageCompleted) event()  {}
+func (TaskStarted) event()     {}
+func (TaskEnded) event()       {}
+func (ExecutorAdded) event()   {}
+func (ExecutorRemoved) event() {}
+
+// Listener is told of every event, in order, on one goroutine: it must return soon.
+type Listener func(Event)
+
+// eventBus hands events to listeners. It costs nothing while there are none.
+type eventBus struct {
+	mu        sync.Mutex
+	listeners []Listener
+}
+
+func (b *eventBus) add(l Listener) {
+	b.mu.Lock()
+	b.listeners = append(b.listeners[:len(b.listeners):len(b.listeners)], l)
+	b.mu.Unlock()
+}
+
+func (b *eventBus) publish(e Event) {
+	b.mu.Lock()
+	ls := b.listeners
+	b.mu.Unlock()
+	for _, l := range ls {
+		l(e)
+	}
+}
+
+func stageInfos(p *plan.Plan) []StageInfo {
+	infos := make([]StageInfo, len(p.Stages))
+	for i, s := range p.Stages {
+		infos[i] = StageInfo{ID: s.ID, Name: s.Target.String(), Tasks: s.Tasks, Parents: s.Parents, Skipped: s.Skipped}
+	}
+	return infos
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

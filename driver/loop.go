@@ -1,0 +1,526 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spark-go/spark-go/driver/plan"
+	"github.com/spark-go/spark-go/driver/sched"
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/rdd"
+	"github.com/spark-go/spark-go/shuffle"
+)
+
+// loop is the goroutine that owns the scheduler: it feeds it what happened and does what it decides. Nothing else touches what is
+// below the line.
+type loop struct {
+	ctx   *Context
+	queue queue
+
+	// The loop's own.
+	sched    *sched.Scheduler
+	jobs     map[int]*job
+	stages   map[int]*stageState
+	resultOf map[int]*job // by the number of the result stage
+	tasks    map[int64]*taskState
+	ready    map[string]map[protocol.StageKey]bool // stage binaries that an executor has
+	launches map[string][]protocol.TaskDesc        // of the current round, by executor
+	order    []string                              // executors in launches, in the scheduler's order
+	nextID   int                                   // of stages
+	blocks   map[protocol.BlockID]map[string]bool  // who caches what
+}
+
+// stageState is what the driver keeps of a stage with a running attempt.
+type stageState struct {
+	stage   *plan.Stage
+	program *rdd.Program
+	binary  *protocol.StageBinary
+	failed  error
+	updates map[int][]protocol.AccumulatorUpdate // of accepted tasks, by partition
+	job     *job                                 // of a result stage
+	jobs    []int                                // that need it
+}
+
+// taskState is a launched task attempt: what its report is still good for.
+type taskState struct {
+	stage  int
+	result *protocol.TaskResult
+}
+
+// queue hands events to the loop: a slice that grows rather than a channel that blocks whoever reports.
+type queue struct {
+	mu     sync.Mutex
+	items  []any
+	wake   chan struct{}
+	closed bool
+}
+
+func (q *queue) put(items ...any) {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return
+	}
+	q.items = append(q.items, items...)
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stopLoop ends the loop.
+type stopLoop struct{ done chan struct{} }
+
+// results are reports of ended tasks.
+type results struct {
+	executor string
+	tasks    []protocol.TaskResult
+}
+
+// blockUpdates say what an executor caches.
+type blockUpdates struct {
+	executor string
+	updates  []protocol.BlockUpdate
+}
+
+// ask runs a function on the loop, for questions about its state.
+type ask struct {
+	do   func()
+	done chan struct{}
+}
+
+func newLoop(c *Context, set sched.Settings) *loop {
+	return &loop{
+		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
+		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
+		blocks: map[protocol.BlockID]map[string]bool{},
+	}
+}
+
+// call runs f on the loop and waits; it reports false when the loop has ended.
+func (l *loop) call(f func()) bool {
+	a := ask{f, make(chan struct{})}
+	l.queue.put(a)
+	select {
+	case <-a.done:
+		return true
+	case <-l.ctx.stopped:
+		return false
+	}
+}
+
+func (l *loop) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var batch []any
+	for {
+		l.queue.mu.Lock()
+		batch, l.queue.items = l.queue.items, batch[:0]
+		l.queue.mu.Unlock()
+		if len(batch) == 0 {
+			wait := time.Hour
+			if at, ok := l.sched.Deadline(); ok {
+				wait = time.Until(at)
+			}
+			timer.Reset(max(wait, 0))
+			select {
+			case <-l.queue.wake:
+			case <-timer.C:
+				l.handle(sched.Tick{})
+				l.flush()
+			}
+			continue
+		}
+		for i, item := range batch {
+			batch[i] = nil
+			if stop, ok := item.(stopLoop); ok {
+				l.abandon()
+				close(stop.done)
+				return
+			}
+			l.take(item)
+		}
+		l.flush()
+	}
+}
+
+// take handles one thing from the queue.
+func (l *loop) take(item any) {
+	switch v := item.(type) {
+	case *job:
+		l.submit(v)
+	case results:
+		for i := range v.tasks {
+			l.finished(v.executor, &v.tasks[i])
+		}
+	case blockUpdates:
+		l.updateBlocks(v.executor, v.updates)
+	case ask:
+		v.do()
+		close(v.done)
+	case sched.ExecutorLost:
+		l.forgetExecutor(v.Executor)
+		l.ctx.events.publish(ExecutorRemoved{Executor: v.Executor, Reason: fmt.Sprint(v.Reason)})
+		l.handle(v)
+	case sched.ExecutorAdded:
+		l.ctx.events.publish(ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
+		l.handle(v)
+	case sched.Event:
+		l.handle(v)
+	default:
+		slog.Error("the driver's loop got something that it does not know", "type", fmt.Sprintf("%T", v))
+	}
+}
+
+// submit plans a job and gives it to the scheduler.
+func (l *loop) submit(j *job) {
+	p := plan.New(plan.Of(j.spec.Target), plan.Options{
+		First:      l.nextID,
+		Partitions: j.spec.Partitions,
+		Missing:    func(id, maps int) []int { return l.sched.Outputs().Missing(id, maps) },
+		Cached:     func(n plan.Node) bool { return l.cached(n.ID(), n.Partitions()) },
+	})
+	l.nextID += len(p.Stages)
+	l.jobs[j.id] = j
+	j.plan = p
+	l.resultOf[p.Result().ID] = j
+	l.ctx.events.publish(JobStarted{Job: j.id, Name: j.spec.Name, CallSite: j.callSite, Stages: stageInfos(p), Time: time.Now()})
+	l.handle(sched.JobSubmitted{Job: j.id, Plan: p, Pool: j.pool, Prefer: l.prefer})
+}
+
+// stage returns the state of a stage, made anew for each attempt. The stage of a shuffle may outlive the job that planned it, when
+// another job came to need it.
+func (l *loop) stage(s *plan.Stage) *stageState {
+	st, ok := l.stages[s.ID]
+	if !ok {
+		st = &stageState{stage: s, updates: map[int][]protocol.AccumulatorUpdate{}}
+		if dep, ok := s.Dep.(*rdd.Shuffle); ok {
+			st.program = rdd.NewProgram(plan.Dataset(s.Target), dep.Writer)
+		} else {
+			st.job = l.resultOf[s.ID]
+			st.program = rdd.NewProgram(plan.Dataset(s.Target), st.job.spec.Action)
+		}
+		l.stages[s.ID] = st
+	}
+	return st
+}
+
+// prefer lists where a partition is best computed: where its cached blocks are, else near its input.
+func (l *loop) prefer(s *plan.Stage, partition int) []sched.Place {
+	st := l.stage(s)
+	for _, b := range st.program.Persisted(partition) {
+		holders := l.blocks[protocol.BlockID{Dataset: b[0], Partition: b[1]}]
+		if len(holders) == 0 {
+			continue
+		}
+		var places []sched.Place
+		for e := range holders {
+			places = append(places, sched.Place{Executor: e})
+		}
+		slices.SortFunc(places, func(a, b sched.Place) int { return strings.Compare(a.Executor, b.Executor) })
+		return places
+	}
+	var places []sched.Place
+	for _, h := range st.program.Preferred(partition) {
+		places = append(places, sched.Place{Host: h})
+	}
+	return places
+}
+
+// handle feeds the scheduler and does what it says.
+func (l *loop) handle(e sched.Event) {
+	for _, a := range slices.Clone(l.sched.Handle(time.Now(), e)) {
+		l.act(a)
+	}
+}
+
+func (l *loop) act(a sched.Action) {
+	switch a := a.(type) {
+	case sched.StageSubmitted:
+		l.encode(a)
+	case sched.LaunchTask:
+		l.launch(a)
+	case sched.KillTask:
+		l.ctx.backend.Kill(a.Executor, int64(a.Task), a.Reason)
+	case sched.TaskEnded:
+		l.ended(a)
+	case sched.Result:
+		j, ok := l.jobs[a.Job]
+		if ok {
+			j.deliver(a.Partition, a.Value.([]byte))
+		}
+	case sched.StageCompleted:
+		l.completed(a)
+	case sched.JobFinished:
+		l.jobFinished(a)
+	case sched.NoResources:
+		slog.Warn("tasks are waiting and no executor runs any: check that the cluster has free resources", "tasks", a.Tasks, "executors", a.Executors, "waiting", a.Since.Round(time.Second))
+	case sched.OutputsUnregistered:
+		slog.Info("map outputs were lost and will be computed again", "shuffle", a.Shuffle, "outputs", len(a.Maps))
+	case sched.ExecutorExcluded:
+		slog.Warn("an executor is excluded because tasks failed on it", "executor", a.Executor, "until", a.Until)
+	case sched.CommitAnswered:
+	}
+}
+
+// encode writes the program of a stage attempt and notes the map outputs that it reads.
+func (l *loop) encode(a sched.StageSubmitted) {
+	st := l.stage(a.Stage)
+	st.jobs = a.Jobs
+	program, err := st.program.Encode()
+	if err != nil {
+		st.failed = err
+		return
+	}
+	inputs := map[int][]shuffle.Output{}
+	for _, id := range rdd.Inputs(plan.Dataset(a.Stage.Target)) {
+		inputs[id] = l.sched.Outputs().Of(id)
+	}
+	properties := map[string]string(nil)
+	if j := l.jobs[a.Jobs[0]]; j != nil {
+		properties = j.properties
+	}
+	st.binary = &protocol.StageBinary{
+		Key: protocol.StageKey{Stage: a.Stage.ID, Attempt: a.Attempt}, Job: a.Jobs[0], Program: program, Inputs: inputs, Properties: properties,
+	}
+	l.ctx.events.publish(StageSubmitted{Stage: a.Stage.ID, Attempt: a.Attempt, Name: fmt.Sprint(a.Stage.Target), Tasks: len(a.Partitions), Jobs: a.Jobs, ProgramBytes: len(program), Time: time.Now()})
+}
+
+// launch adds a task to the round's launches.
+func (l *loop) launch(a sched.LaunchTask) {
+	st := l.stages[a.Stage]
+	l.tasks[int64(a.Task)] = &taskState{stage: a.Stage}
+	err := st.failed
+	var splits []byte
+	if err == nil {
+		splits, err = st.program.Splits(a.Partition)
+	}
+	if err != nil {
+		// A program that cannot be written fails the same way each time: end the job with the cause.
+		l.queue.put(results{a.Executor, []protocol.TaskResult{{ID: int64(a.Task), Outcome: protocol.Failed, Error: err.Error()}}})
+		for _, id := range st.jobs {
+			l.fail(id, err)
+		}
+		return
+	}
+	key := protocol.StageKey{Stage: a.Stage, Attempt: a.StageAttempt}
+	has := l.ready[a.Executor]
+	if has == nil {
+		has = map[protocol.StageKey]bool{}
+		l.ready[a.Executor] = has
+	}
+	if !has[key] {
+		has[key] = true
+		l.ctx.backend.SendStage(a.Executor, st.binary)
+	}
+	if _, ok := l.launches[a.Executor]; !ok {
+		l.order = append(l.order, a.Executor)
+	}
+	l.launches[a.Executor] = append(l.launches[a.Executor], protocol.TaskDesc{ID: int64(a.Task), Stage: key, Partition: a.Partition, Attempt: a.Attempt, Splits: splits})
+	l.ctx.events.publish(TaskStarted{Task: int64(a.Task), Stage: a.Stage, StageAttempt: a.StageAttempt, Partition: a.Partition, Attempt: a.Attempt, Executor: a.Executor, Locality: a.Locality.String(), Speculative: a.Speculative})
+}
+
+// flush sends the launches of a round, one message an executor.
+func (l *loop) flush() {
+	for _, e := range l.order {
+		l.ctx.backend.Launch(e, l.launches[e])
+		delete(l.launches, e)
+	}
+	l.order = l.order[:0]
+}
+
+// finished takes a task's report.
+func (l *loop) finished(executor string, r *protocol.TaskResult) {
+	l.updateBlocks(executor, r.Blocks)
+	t, ok := l.tasks[r.ID]
+	if !ok {
+		return // of an attempt that was given up, or reported twice
+	}
+	t.result = r
+	e := sched.TaskFinished{Task: sched.TaskID(r.ID), Output: r.Output}
+	switch r.Outcome {
+	case protocol.Succeeded:
+		e.Outcome = sched.Succeeded
+		if r.Output == nil {
+			e.Value = r.Value
+			if err := l.limitResult(t, len(r.Value)); err != nil {
+				e.Outcome, e.Value, e.Err = sched.Killed, nil, err
+			}
+		}
+	case protocol.FetchFailed:
+		e.Outcome, e.Err = sched.FetchFailed, errors.New(r.Error)
+		if f := r.Fetch; f != nil {
+			e.Fetch = sched.FetchFailure{Shuffle: f.Shuffle, Map: f.Map, Executor: f.Location.Executor}
+		}
+	case protocol.Killed:
+		e.Outcome, e.Err = sched.Killed, errors.New(r.Error)
+	default:
+		e.Outcome, e.Err = sched.Failed, errors.New(r.Error)
+	}
+	l.handle(e)
+	delete(l.tasks, r.ID)
+}
+
+// limitResult fails a job whose results would not fit in the driver.
+func (l *loop) limitResult(t *taskState, n int) error {
+	st := l.stages[t.stage]
+	if st == nil || st.job == nil {
+		return nil
+	}
+	j := st.job
+	j.resultBytes += int64(n)
+	if limit := l.ctx.maxResult; limit > 0 && j.resultBytes > limit {
+		l.fail(j.id, fmt.Errorf("the results of %s are larger than spark.driver.maxResultSize (%d bytes): write them to files, take fewer rows, or raise the limit", j.spec.Name, limit))
+	}
+	return j.err
+}
+
+// fail ends a job with an error of the driver's own.
+func (l *loop) fail(id int, err error) {
+	if j := l.jobs[id]; j != nil && j.err == nil {
+		j.err = err
+		l.queue.put(sched.JobCancelled{Job: id, Reason: err.Error()})
+	}
+}
+
+// ended keeps the accumulator updates of attempts that count.
+func (l *loop) ended(a sched.TaskEnded) {
+	st, t := l.stages[a.Stage], l.tasks[int64(a.Task)]
+	info := TaskEnded{Task: int64(a.Task), Stage: a.Stage, StageAttempt: a.StageAttempt, Partition: a.Partition, Attempt: a.Attempt, Executor: a.Executor, Outcome: a.Outcome.String(), Accepted: a.Accepted}
+	if a.Err != nil {
+		info.Error = a.Err.Error()
+		if a.Outcome == sched.Failed || a.Outcome == sched.Lost {
+			slog.Warn("task failed", "stage", a.Stage, "partition", a.Partition, "attempt", a.Attempt, "executor", a.Executor, "failures", a.Failures, "error", firstLine(info.Error))
+		}
+	}
+	if t != nil && t.result != nil {
+		info.Metrics = t.result.Metrics
+		if a.Accepted && st != nil && len(t.result.Updates) > 0 {
+			st.updates[a.Partition] = t.result.Updates
+		}
+	} else {
+		delete(l.tasks, int64(a.Task))
+	}
+	l.ctx.events.publish(info)
+}
+
+// completed merges the accumulator updates of a stage attempt in partition order.
+func (l *loop) completed(a sched.StageCompleted) {
+	st := l.stages[a.Stage.ID]
+	if st == nil {
+		return
+	}
+	parts := make([]int, 0, len(st.updates))
+	for p := range st.updates {
+		parts = append(parts, p)
+	}
+	slices.Sort(parts)
+	for _, p := range parts {
+		for _, u := range st.updates[p] {
+			l.ctx.mergeUpdate(u)
+		}
+		delete(st.updates, p)
+	}
+	delete(l.stages, a.Stage.ID)
+	key := protocol.StageKey{Stage: a.Stage.ID, Attempt: a.Attempt}
+	for e, has := range l.ready {
+		if has[key] {
+			delete(has, key)
+			l.ctx.backend.RemoveStage(e, key)
+		}
+	}
+	ev := StageCompleted{Stage: a.Stage.ID, Attempt: a.Attempt, Time: time.Now()}
+	if a.Err != nil {
+		ev.Error = a.Err.Error()
+	}
+	l.ctx.events.publish(ev)
+}
+
+func (l *loop) jobFinished(a sched.JobFinished) {
+	j, ok := l.jobs[a.Job]
+	if !ok {
+		return
+	}
+	delete(l.jobs, a.Job)
+	err := a.Err
+	if j.err != nil {
+		err = j.err
+	}
+	delete(l.resultOf, j.plan.Result().ID)
+	ev := JobEnded{Job: j.id, Time: time.Now()}
+	if err != nil {
+		ev.Error = err.Error()
+	}
+	l.ctx.events.publish(ev)
+	j.finish(err)
+}
+
+// abandon ends all jobs when the context stops.
+func (l *loop) abandon() {
+	l.queue.mu.Lock()
+	l.queue.closed = true
+	for _, item := range l.queue.items {
+		if j, ok := item.(*job); ok {
+			j.finish(ErrStopped)
+		}
+	}
+	l.queue.items = nil
+	l.queue.mu.Unlock()
+	for _, j := range l.jobs {
+		j.finish(ErrStopped)
+	}
+}
+
+func (l *loop) updateBlocks(executor string, updates []protocol.BlockUpdate) {
+	for _, u := range updates {
+		holders := l.blocks[u.ID]
+		if u.Memory == 0 && u.Disk == 0 {
+			delete(holders, executor)
+			if len(holders) == 0 {
+				delete(l.blocks, u.ID)
+			}
+			continue
+		}
+		if holders == nil {
+			holders = map[string]bool{}
+			l.blocks[u.ID] = holders
+		}
+		holders[executor] = true
+	}
+}
+
+// cached reports whether every partition of a dataset is cached somewhere.
+func (l *loop) cached(dataset, partitions int) bool {
+	for p := range partitions {
+		if len(l.blocks[protocol.BlockID{Dataset: dataset, Partition: p}]) == 0 {
+			return false
+		}
+	}
+	return partitions > 0
+}
+
+// forgetExecutor drops what the loop knows of an executor that is gone.
+func (l *loop) forgetExecutor(id string) {
+	delete(l.ready, id)
+	for b, holders := range l.blocks {
+		delete(holders, id)
+		if len(holders) == 0 {
+			delete(l.blocks, b)
+		}
+	}
+}
+
+// forgetDataset drops the cached blocks of a dataset.
+func (l *loop) forgetDataset(id int) {
+	for b := range l.blocks {
+		if b.Dataset == id {
+			delete(l.blocks, b)
+		}
+	}
+}
