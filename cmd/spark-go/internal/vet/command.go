@@ -245,7 +245,7 @@ func applyFixes(findings []Finding, patterns []string, tests bool, stderr io.Wri
 			return nil, fmt.Errorf("fix %s: %w", name, err)
 		}
 	}
-	fmt.Fprintf(stderr, "spark-go vet: fixed %d of %d findings in %d files\n", fixed, len(findings), len(contents))
+	fmt.Fprintf(stderr, "spark-go vet: fixed %d of %d findings, files rewritten: %d\n", fixed, len(findings), len(contents))
 	return left, nil
 }
 

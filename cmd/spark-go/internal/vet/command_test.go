@@ -125,7 +125,7 @@ func TestMainFix(t *testing.T) {
 	if status != exitFindings || strings.Count(out, "\n") != 1 || !strings.Contains(out, "out is an open file") {
 		t.Errorf("got status %d, output %q; want 1 and the open file alone", status, out)
 	}
-	if want := "spark-go vet: fixed 3 of 4 findings in 1 files\n"; errs != want {
+	if want := "spark-go vet: fixed 3 of 4 findings, files rewritten: 1\n"; errs != want {
 		t.Errorf("got summary %q, want %q", errs, want)
 	}
 	if msg, err := exec.Command("go", "build", "-o", os.DevNull, ".").CombinedOutput(); err != nil {

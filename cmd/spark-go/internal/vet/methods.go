@@ -14,7 +14,7 @@ func (v *vetter) methodValue(e *ast.SelectorExpr, sel *types.Selection, u usage)
 		return
 	}
 	v.done[e] = true
-	x := types.ExprString(e.X)
+	x := types.ExprString(ast.Unparen(e.X))
 	d := analysis.Diagnostic{Pos: e.Pos(), End: e.End(), Category: categoryMethod}
 	head := fmt.Sprintf("function given to %s is the method value %s.%s, which captures %s (%s): ",
 		u.op, x, e.Sel.Name, x, v.typeName(v.info.TypeOf(e.X)))
