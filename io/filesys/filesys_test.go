@@ -366,3 +366,22 @@ func FuzzExpand(f *testing.F) {
 		_, _ = Expand(ctx, "mem://fuzz/"+pattern)
 	})
 }
+
+func TestSplitSettings(t *testing.T) {
+	for text, want := range map[string]int64{"7": 7, "64k": 64 << 10, "128m": 128 << 20, " 1GB ": 1 << 30, "2t": 2 << 40, "0": 1} {
+		o, err := SplitSettings(func(key string) string {
+			if key == "spark.files.maxPartitionBytes" {
+				return text
+			}
+			return ""
+		}, 3)
+		if err != nil || o != (SplitOptions{MaxPartitionBytes: want, MinPartitions: 3}) {
+			t.Errorf("%q: %+v, %v", text, o, err)
+		}
+	}
+	for _, bad := range []string{"m", "1x", "-1", "1.5g", "99999999999t", "1km"} {
+		if _, err := SplitSettings(func(string) string { return bad }, 0); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}

@@ -1,5 +1,11 @@
 package filesys
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // Defaults of [SplitOptions], which are those of Spark's spark.files.* keys.
 const (
 	DefaultMaxPartitionBytes = 128 << 20
@@ -86,4 +92,36 @@ func (o SplitOptions) Pack(sizes []int64, target int64) []int {
 		ends = append(ends, len(sizes))
 	}
 	return ends
+}
+
+// SplitSettings makes SplitOptions of the configuration's spark.files.maxPartitionBytes and
+// spark.files.openCostInBytes, which setting returns ("" for the default).
+func SplitSettings(setting func(key string) string, minPartitions int) (SplitOptions, error) {
+	o := SplitOptions{MinPartitions: minPartitions}
+	for key, field := range map[string]*int64{
+		"spark.files.maxPartitionBytes": &o.MaxPartitionBytes,
+		"spark.files.openCostInBytes":   &o.OpenCostBytes,
+	} {
+		text := setting(key)
+		if text == "" {
+			continue
+		}
+		n, err := parseSize(text)
+		if err != nil {
+			return o, fmt.Errorf("read setting %s: %w", key, err)
+		}
+		*field = max(1, n) // 0 would mean the default
+	}
+	return o, nil
+}
+
+// parseSize reads a number of bytes with one of Spark's suffixes: 64k, 128m, 128mb, 1g.
+func parseSize(text string) (int64, error) {
+	digits := strings.TrimRight(strings.ToLower(strings.TrimSpace(text)), "bkmgt")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	shift, known := map[string]int{"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}[strings.TrimSuffix(strings.ToLower(strings.TrimSpace(text))[len(digits):], "b")]
+	if err != nil || !known || n < 0 || n > 1<<62>>shift {
+		return 0, fmt.Errorf("%q is no size: write bytes, or a number with k, m, g or t, such as 128m", text)
+	}
+	return n << shift, nil
 }
