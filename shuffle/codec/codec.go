@@ -112,7 +112,9 @@ func (c *Codec[T]) Decode(dst []T, block []byte) (rows []T, rest []byte, err err
 	if k <= 0 {
 		return dst, block, corrupt("no row count")
 	}
-	d := decoder{buf: block[k:]}
+	d := decoders.Get().(*decoder)
+	defer d.release()
+	d.buf = block[k:]
 	n, err := d.fits(count, c.plan)
 	if err != nil {
 		return dst, block, err
@@ -125,7 +127,7 @@ func (c *Codec[T]) Decode(dst []T, block []byte) (rows []T, rest []byte, err err
 	if c.plan.blank {
 		clear(grown[old:])
 	}
-	if err := c.plan.decode(&d, unsafe.Pointer(&grown[old]), c.plan.size, n); err != nil {
+	if err := c.plan.decode(d, unsafe.Pointer(&grown[old]), c.plan.size, n); err != nil {
 		return dst, block, err
 	}
 	return grown, d.buf, nil

@@ -72,6 +72,13 @@ type decoder struct {
 	depth int
 }
 
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+func (d *decoder) release() {
+	*d = decoder{}
+	decoders.Put(d)
+}
+
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("codec: decode a block: "+format+": the bytes are damaged or of another row type", args...)
 }

@@ -15,6 +15,11 @@ type fixedField struct {
 }
 
 // fixedColumn holds all pointer-free fields of a struct (or one number), one field after the other.
+//
+// The alternative, copying whole rows where they have no padding, was measured on 12-byte rows {int32, {int32, float32}} and on
+// 100-byte records {[10]byte, [90]byte}. Without compression it is faster (0.4 against 1.2 ns a row, and 3 against 16), which
+// is little beside what else happens to a row on its way. With LZ4 columns win by more than that: 64 against 95 ns and 60
+// against 200 ns a row to encode, in 2 % and 13 % fewer bytes. So there is one layout, by columns.
 type fixedColumn struct {
 	fields []fixedField
 	width  uintptr // sum over fields

@@ -28,10 +28,15 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
+// spread evens out what one mix of regular numbers leaves in the low bits, which tables and partitions are picked by.
+func spread(h uint64) uint64 {
+	h *= mul3
+	return h ^ h>>32
+}
+
 // HashUint64 hashes an integer. KeysOf hashes integers of every width by it, sign-extended if they have a sign.
 func HashUint64(x uint64) uint64 {
-	h := mix(x^mul0, mul1)
-	return h ^ h>>32
+	return spread(mix(x^mul0, mul1))
 }
 
 // HashBytes hashes b as KeysOf[string] hashes the same text.
@@ -41,22 +46,48 @@ func HashBytes(b []byte) uint64 { return hashMemory(unsafe.Pointer(unsafe.SliceD
 // memory speed. The value is the same in every process and release.
 func HashString(s string) uint64 { return hashMemory(unsafe.Pointer(unsafe.StringData(s)), len(s)) }
 
-// hashMemory hashes the n bytes at p. Every load below stays within them.
+// hashMemory hashes the n bytes at p.
+//
+//go:norace
+//go:nocheckptr
 func hashMemory(p unsafe.Pointer, n int) uint64 {
-	var a, b uint64
-	seed := uint64(n) * mul4
-	switch {
-	case n > 16:
-		return hashLong(p, n)
-	case n >= 8:
-		a, b = load64(p, 0), load64(p, n-8)
-	case n >= 4:
-		a, b = uint64(load32(p, 0)), uint64(load32(p, n-4))
-	case n > 0:
-		// All bytes of 1, 2 and 3: first, middle, last.
-		a = uint64(*(*byte)(p))<<16 | uint64(*(*byte)(unsafe.Add(p, n>>1)))<<8 | uint64(*(*byte)(unsafe.Add(p, n-1)))
+	if n <= 8 {
+		var x uint64
+		if wideLoads && n > 0 && uintptr(p)&pageMask <= pageMask-7 {
+			x = *(*uint64)(p) & (^uint64(0) >> ((64 - uint(n)*8) & 63)) // loadShort, which is too large to be inlined
+		} else {
+			x = loadBytes(p, n)
+		}
+		return hashWord(x, n)
 	}
-	return mix(mix(a^mul0, b^mul1^seed)^mul2, mul3)
+	if n <= 16 {
+		// Two words, which may overlap.
+		return mix(mix(load64(p, 0)^mul0, load64(p, n-8)^mul1^uint64(n)*mul4)^mul2, mul3)
+	}
+	return hashLong(p, n)
+}
+
+// hashWord hashes a text of n ≤ 8 bytes, given as a number.
+func hashWord(x uint64, n int) uint64 {
+	return spread(mix(x^mul0, mul1^uint64(n)*mul4))
+}
+
+// hashStrings sets out[i] to the hash of the string at p + i·stride, short ones without a call.
+//
+//go:norace
+//go:nocheckptr
+func hashStrings(p unsafe.Pointer, stride uintptr, out []uint64) {
+	var off uintptr
+	for i := range out {
+		s := *(*string)(unsafe.Add(p, off))
+		off += stride
+		q, n := unsafe.Pointer(unsafe.StringData(s)), len(s)
+		if wideLoads && uint(n-1) < 8 && uintptr(q)&pageMask <= pageMask-7 {
+			out[i] = hashWord(*(*uint64)(q)&(^uint64(0)>>((64-uint(n)*8)&63)), n) // as in loadShort
+			continue
+		}
+		out[i] = hashMemory(q, n)
+	}
 }
 
 func hashLong(p unsafe.Pointer, n int) uint64 {
@@ -78,9 +109,6 @@ func hashLong(p unsafe.Pointer, n int) uint64 {
 	// The last 16 bytes, which may overlap what was read before.
 	return mix(mix(load64(p, n-16)^mul1, load64(p, n-8)^x)^mul2, mul3)
 }
-
-func load64(p unsafe.Pointer, off int) uint64 { return *(*uint64)(unsafe.Add(p, off)) }
-func load32(p unsafe.Pointer, off int) uint32 { return *(*uint32)(unsafe.Add(p, off)) }
 
 func hashFloat64(f float64) uint64 {
 	switch {

@@ -99,11 +99,7 @@ func (o *KeyOps[K]) hashStrided(p unsafe.Pointer, stride uintptr, out []uint64) 
 	var off uintptr
 	switch o.kind {
 	case leafString:
-		for i := range out {
-			s := *(*string)(unsafe.Add(p, off))
-			out[i] = hashMemory(unsafe.Pointer(unsafe.StringData(s)), len(s))
-			off += stride
-		}
+		hashStrings(p, stride, out)
 	case leafInt64:
 		for i := range out {
 			out[i] = HashUint64(*(*uint64)(unsafe.Add(p, off)))

@@ -2,7 +2,6 @@ package codec
 
 import (
 	"cmp"
-	"encoding/binary"
 	"math"
 	"math/bits"
 	"reflect"
@@ -55,9 +54,8 @@ func (o Order[K]) Prefix(k K) uint64 {
 
 // Prefixes sets out[i] to the prefix of keys[i]. out must be as long as keys.
 func (o Order[K]) Prefixes(keys []K, out []uint64) {
-	out = out[:len(keys)]
-	for i, k := range keys {
-		out[i] = o.Prefix(k)
+	if len(keys) > 0 {
+		o.strided(unsafe.Pointer(unsafe.SliceData(keys)), unsafe.Sizeof(keys[0]), out[:len(keys)])
 	}
 }
 
@@ -68,10 +66,40 @@ func PrefixField[R any, K cmp.Ordered](o Order[K], rows []R, offset uintptr, out
 	if offset > size || unsafe.Sizeof(*new(K)) > size-offset {
 		panic("codec: PrefixField: the key lies outside its row")
 	}
-	out = out[:len(rows)]
-	for i := range rows {
-		// Within rows[i] by the check above.
-		out[i] = o.Prefix(*(*K)(unsafe.Add(unsafe.Pointer(&rows[i]), offset)))
+	if len(rows) > 0 {
+		o.strided(unsafe.Add(unsafe.Pointer(unsafe.SliceData(rows)), offset), size, out[:len(rows)])
+	}
+}
+
+// strided sets out[i] to the prefix of the key at p + i·stride.
+func (o Order[K]) strided(p unsafe.Pointer, stride uintptr, out []uint64) {
+	var off uintptr
+	switch o.kind {
+	case reflect.String:
+		for i := range out {
+			out[i] = stringPrefix(*(*string)(unsafe.Add(p, off)))
+			off += stride
+		}
+	case reflect.Int, reflect.Int64:
+		for i := range out {
+			out[i] = signed(*(*int64)(unsafe.Add(p, off)))
+			off += stride
+		}
+	case reflect.Int32:
+		for i := range out {
+			out[i] = signed(int64(*(*int32)(unsafe.Add(p, off))))
+			off += stride
+		}
+	case reflect.Float64:
+		for i := range out {
+			out[i] = floatPrefix(*(*float64)(unsafe.Add(p, off)))
+			off += stride
+		}
+	default:
+		for i := range out {
+			out[i] = o.Prefix(*(*K)(unsafe.Add(p, off)))
+			off += stride
+		}
 	}
 }
 
@@ -90,24 +118,5 @@ func floatPrefix(f float64) uint64 {
 }
 
 func stringPrefix(s string) uint64 {
-	if len(s) >= 8 {
-		return binary.BigEndian.Uint64([]byte(s[:8]))
-	}
-	p := unsafe.Pointer(unsafe.StringData(s))
-	n := len(s)
-	// Loads stay within the n bytes at p; the bytes past the end count as 0.
-	switch {
-	case n >= 4:
-		return uint64(bits.ReverseBytes32(load32(p, 0)))<<32 | uint64(bits.ReverseBytes32(load32(p, n-4)))<<(8*(8-n))
-	case n > 0:
-		x := uint64(s[0]) << 56
-		if n > 1 {
-			x |= uint64(s[1]) << 48
-		}
-		if n > 2 {
-			x |= uint64(s[2]) << 40
-		}
-		return x
-	}
-	return 0
+	return bits.ReverseBytes64(loadShort(unsafe.Pointer(unsafe.StringData(s)), min(len(s), 8))) // bytes past the end count as 0
 }

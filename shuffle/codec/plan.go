@@ -260,7 +260,6 @@ func (c *compiler) structure(p *plan, path string) error {
 			s.fields = append(s.fields, structField{f.Offset, sub})
 		}
 	}
-	fixed.merge()
 	if len(s.fields) == 0 {
 		p.col = fixed
 		p.packed = p.fixed && len(fixed.fields) == 1 && fixed.width == p.size && !fixed.fields[0].boolean && !p.blank
@@ -280,24 +279,6 @@ func (c *fixedColumn) add(off uintptr, sub *fixedColumn) {
 		c.fields = append(c.fields, f)
 	}
 	c.width += sub.width
-}
-
-// mergeFields chooses the layout of neighbouring fixed fields: one column each, or one column of them all.
-var mergeFields = false
-
-func (c *fixedColumn) merge() {
-	if !mergeFields {
-		return
-	}
-	var out []fixedField
-	for _, f := range c.fields {
-		if k := len(out); k > 0 && !f.boolean && !out[k-1].boolean && out[k-1].off+out[k-1].width == f.off {
-			out[k-1].width += f.width
-			continue
-		}
-		out = append(out, f)
-	}
-	c.fields = out
 }
 
 func refuse(path string, t reflect.Type, why string) error {

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"errors"
 	"unsafe"
 )
 
@@ -23,16 +24,19 @@ func (stringColumn) encode(_ *encoder, dst []byte, v vec) ([]byte, error) {
 	dst = append(dst, byte(w))
 	dst = binary.AppendUvarint(dst, total)
 	at := len(dst)
-	dst = extend(dst, v.n*w+int(total))
-	// The caller must not change rows while they are encoded; if it does, the checks of slicing below panic
-	// in the caller's own goroutine rather than write outside dst.
-	lens, text := dst[at:at+v.n*w], dst[at+v.n*w:]
-	i := 0
+	size := v.n*w + int(total)
+	dst = extend(dst, size+copySlack)
+	lens, text := dst[at:at+v.n*w], unsafe.Pointer(&dst[at+v.n*w])
+	i, done := 0, 0
 	for _, r := range v.runs {
 		off := v.off
 		for range r.n {
 			s := *(*string)(unsafe.Add(r.p, off))
 			off += v.stride
+			if len(s) > int(total)-done {
+				// Nothing may be written past the room that was measured.
+				return nil, errors.New("codec: encode rows: a text grew meanwhile: rows must not change while they are encoded")
+			}
 			switch w {
 			case 1:
 				lens[i] = byte(len(s))
@@ -44,34 +48,12 @@ func (stringColumn) encode(_ *encoder, dst []byte, v vec) ([]byte, error) {
 				binary.LittleEndian.PutUint64(lens[8*i:], uint64(len(s)))
 			}
 			i++
-			text = text[copyText(text, s):]
+			// done+len(s) ≤ total, and copySlack bytes follow.
+			copyText(unsafe.Add(text, done), unsafe.Pointer(unsafe.StringData(s)), len(s))
+			done += len(s)
 		}
 	}
-	return dst, nil
-}
-
-// copyText copies s to the start of dst, which must hold it, and returns len(s). Texts up to 16 bytes are moved as two
-// words that may overlap, which costs a third of a call to memmove.
-func copyText(dst []byte, s string) int {
-	n := len(s)
-	if n > 16 {
-		return copy(dst[:n], s)
-	}
-	dst = dst[:n]
-	p := unsafe.Pointer(unsafe.StringData(s))
-	q := unsafe.Pointer(unsafe.SliceData(dst))
-	// Every access below stays within the n bytes at p and q.
-	switch {
-	case n >= 8:
-		a, b := *(*uint64)(p), *(*uint64)(unsafe.Add(p, n-8))
-		*(*uint64)(q), *(*uint64)(unsafe.Add(q, n-8)) = a, b
-	case n >= 4:
-		a, b := *(*uint32)(p), *(*uint32)(unsafe.Add(p, n-4))
-		*(*uint32)(q), *(*uint32)(unsafe.Add(q, n-4)) = a, b
-	case n > 0:
-		dst[0], dst[n>>1], dst[n-1] = s[0], s[n>>1], s[n-1]
-	}
-	return n
+	return dst[:at+size], nil
 }
 
 func (stringColumn) decode(d *decoder, p unsafe.Pointer, stride uintptr, n int) error {
