@@ -6,10 +6,11 @@ import (
 	"syscall"
 )
 
+// memoryFloor is what every structure may hold without asking: small enough that a hundred of them do not matter, large enough
+// that each makes progress when the executor's budget is used up. Tests lower it, to spill small data.
+var memoryFloor int64 = 1 << 20
+
 const (
-	// memoryFloor is what every structure may hold without asking: small enough that a hundred of them do not matter, large
-	// enough that each makes progress when the executor's budget is used up.
-	memoryFloor = 1 << 20
 	// The budget is asked for in steps, so that the executor's lock is not taken for every batch.
 	memoryStep    = 1 << 20
 	memoryMaxStep = 16 << 20

@@ -254,7 +254,7 @@ func (t *table[K]) keep(ids []uint32, n int) {
 
 // textArena holds copies of short strings end to end.
 type textArena struct {
-	b     strings.Builder
+	b     *strings.Builder
 	bytes int64
 }
 
@@ -268,8 +268,8 @@ func (a *textArena) clone(s string) string {
 		a.bytes += int64(len(s))
 		return strings.Clone(s)
 	}
-	if a.b.Cap()-a.b.Len() < len(s) {
-		a.b = strings.Builder{} // the strings made so far keep the old chunk
+	if a.b == nil || a.b.Cap()-a.b.Len() < len(s) {
+		a.b = new(strings.Builder) // the strings made so far keep the old chunk
 		a.b.Grow(textChunk)
 		a.bytes += textChunk
 	}

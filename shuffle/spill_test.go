@@ -1,0 +1,663 @@
+package shuffle
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/spark-go/spark-go/shuffle/codec"
+)
+
+// limited is a Memory of a fixed size. It notes what is not given back.
+type limited struct{ size, used int64 }
+
+func (l *limited) Acquire(n int64) int64 {
+	n = min(n, l.size-l.used)
+	l.used += n
+	return n
+}
+
+func (l *limited) Release(n int64) { l.used -= n }
+
+// lowerFloor makes structures spill early.
+func lowerFloor(t testing.TB, n int64) {
+	old := memoryFloor
+	memoryFloor = n
+	t.Cleanup(func() { memoryFloor = old })
+}
+
+func collide(t testing.TB, f func(uint64) uint64) {
+	remapHashes = f
+	t.Cleanup(func() { remapHashes = nil })
+}
+
+func collect[T any](t testing.TB, s Stream[T], err error) []T {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []T
+	for {
+		rows, err := s.Next()
+		if err == io.EOF {
+			if _, err := s.Next(); err != io.EOF {
+				t.Fatalf("after the end: %v", err)
+			}
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(rows) == 0 {
+			t.Fatal("an empty batch")
+		}
+		all = append(all, rows...)
+	}
+}
+
+type slicedStream[T any] struct{ rows []T }
+
+func (s *slicedStream[T]) Next() ([]T, error) {
+	if len(s.rows) == 0 {
+		return nil, io.EOF
+	}
+	n := min(len(s.rows), 777)
+	out := s.rows[:n]
+	s.rows = s.rows[n:]
+	return out, nil
+}
+
+// settings are the budgets under which a structure must give the same bytes.
+type setting struct {
+	name   string
+	memory Memory
+	floor  int64
+	spills bool
+}
+
+func settings() []setting {
+	return []setting{
+		{"unlimited", Unlimited{}, 1 << 20, false},
+		{"some", &limited{size: 1 << 20}, 64 << 10, false},
+		{"little", &limited{size: 256 << 10}, 64 << 10, true},
+		{"none", &limited{}, 64 << 10, true},
+	}
+}
+
+// underAll runs f under every setting and compares what it returns.
+func underAll(t *testing.T, wantSpill bool, f func(t *testing.T, env *Env) any) any {
+	t.Helper()
+	var want any
+	for _, s := range settings() {
+		t.Run(s.name, func(t *testing.T) {
+			lowerFloor(t, s.floor)
+			metrics := &Metrics{}
+			env := &Env{SpillDir: t.TempDir(), Memory: s.memory, Metrics: metrics}
+			got := f(t, env)
+			if want == nil {
+				want = got
+			} else if !equalRows(got, want) {
+				t.Errorf("the result differs from that with unlimited memory")
+			}
+			if wantSpill && s.spills && metrics.SpilledBytes == 0 {
+				t.Errorf("spilled %d bytes", metrics.SpilledBytes)
+			}
+			if m, ok := s.memory.(*limited); ok && m.used != 0 {
+				t.Errorf("%d bytes of memory were not given back", m.used)
+			}
+			if metrics.held != 0 {
+				t.Errorf("%d bytes count as held", metrics.held)
+			}
+			left, err := os.ReadDir(env.SpillDir)
+			if err != nil || len(left) > 0 {
+				t.Errorf("left in the spill folder: %v, %v", left, err)
+			}
+		})
+	}
+	return want
+}
+
+// equalRows compares bits: NaN equals NaN, and -0 does not equal +0.
+func equalRows(a, b any) bool {
+	return reflect.DeepEqual(a, b) || fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b)
+}
+
+type sumFloat struct{}
+
+func (sumFloat) Create(v float64) float64     { return v }
+func (sumFloat) Merge(c, v float64) float64   { return c + v }
+func (sumFloat) Combine(c, d float64) float64 { return c + d }
+
+func floatRows(n, keys int) []Pair[string, float64] {
+	r := rand.New(rand.NewPCG(5, 6))
+	rows := make([]Pair[string, float64], n)
+	for i := range rows {
+		rows[i] = Pair[string, float64]{fmt.Sprintf("key-%d", r.IntN(keys)), math.Ldexp(r.Float64()-0.5, r.IntN(60))}
+	}
+	return rows
+}
+
+// hashOf is what canonical order is by.
+func hashOf[K comparable](t testing.TB, key K) uint64 {
+	ops, err := codec.KeysOf[K]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := ops.Hash(key)
+	if remapHashes != nil {
+		h = remapHashes(h)
+	}
+	return h
+}
+
+// firsts returns the keys by hash, ties by arrival.
+func firsts[K comparable, V any](t testing.TB, rows []Pair[K, V]) []K {
+	seen := map[K]bool{}
+	var keys []K
+	for _, r := range rows {
+		if !seen[r.Key] {
+			seen[r.Key] = true
+			keys = append(keys, r.Key)
+		}
+	}
+	slices.SortStableFunc(keys, func(a, b K) int { return cmp.Compare(hashOf(t, a), hashOf(t, b)) })
+	return keys
+}
+
+func combineAll[K comparable, V, C any](t *testing.T, env *Env, agg Aggregator[V, C], rows []Pair[K, V]) []Pair[K, C] {
+	c, err := NewCombiner[K](context.Background(), env, agg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for part := range slices.Chunk(rows, 700) {
+		if err := c.Add(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := c.Drain()
+	return collect(t, s, err)
+}
+
+func TestCombineSpillsToEqualBytes(t *testing.T) {
+	rows := floatRows(60_000, 20_000)
+	got := underAll(t, true, func(t *testing.T, env *Env) any {
+		return combineAll(t, env, Aggregator[float64, float64](sumFloat{}), rows)
+	}).([]Pair[string, float64])
+	sums := map[string]float64{}
+	for _, r := range rows {
+		sums[r.Key] += r.Value // in the order of arrival
+	}
+	keys := firsts(t, rows)
+	if len(keys) != len(got) {
+		t.Fatalf("%d keys, want %d", len(got), len(keys))
+	}
+	for i, k := range keys {
+		if got[i].Key != k || got[i].Value != sums[k] {
+			t.Fatalf("row %d is %v, want %v %v", i, got[i], k, sums[k])
+		}
+	}
+}
+
+func TestCombineCollidingHashes(t *testing.T) {
+	rows := floatRows(3_000, 700)
+	for name, f := range map[string]func(uint64) uint64{
+		"one hash":          func(uint64) uint64 { return 42 },
+		"two hashes":        func(h uint64) uint64 { return h & 1 << 63 },
+		"few bits on top":   func(h uint64) uint64 { return h >> 60 << 60 },
+		"few bits below":    func(h uint64) uint64 { return h & 7 },
+		"equal low halves":  func(h uint64) uint64 { return h >> 32 << 32 },
+		"equal high halves": func(h uint64) uint64 { return h << 48 >> 48 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			collide(t, f)
+			got := underAll(t, false, func(t *testing.T, env *Env) any {
+				return combineAll(t, env, Aggregator[float64, float64](sumFloat{}), rows)
+			}).([]Pair[string, float64])
+			for i, k := range firsts(t, rows) {
+				if got[i].Key != k {
+					t.Fatalf("key %d is %q, want %q", i, got[i].Key, k)
+				}
+			}
+		})
+	}
+}
+
+type list struct{}
+
+func (list) Create(v int32) []int32           { return []int32{v} }
+func (list) Merge(c []int32, v int32) []int32 { return append(c, v) }
+func (list) Combine(c, d []int32) []int32     { return append(c, d...) }
+
+// One key with nearly all values, states that grow, and both ways of adding mixed.
+func TestCombineGrowingStates(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	var rows []Pair[int32, int32]
+	for i := range 100_000 {
+		key := int32(7)
+		if i%10 == 0 {
+			key = int32(r.IntN(3000))
+		}
+		rows = append(rows, Pair[int32, int32]{key, int32(i)})
+	}
+	got := underAll(t, true, func(t *testing.T, env *Env) any {
+		c, err := NewCombiner[int32](context.Background(), env, Aggregator[int32, []int32](list{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		i := 0
+		for part := range slices.Chunk(rows, 500) {
+			if i++; i%3 > 0 {
+				err = c.Add(part)
+			} else {
+				var combined []Pair[int32, []int32]
+				for _, r := range part {
+					combined = append(combined, Pair[int32, []int32]{r.Key, []int32{r.Value}})
+				}
+				err = c.AddCombined(combined)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := c.Drain()
+		return collect(t, s, err)
+	}).([]Pair[int32, []int32])
+	n := 0
+	for _, g := range got {
+		if !slices.IsSorted(g.Value) {
+			t.Fatalf("values of key %d are out of order", g.Key)
+		}
+		n += len(g.Value)
+	}
+	if n != len(rows) {
+		t.Fatalf("%d values, want %d", n, len(rows))
+	}
+}
+
+func TestCombineOddKeys(t *testing.T) {
+	nan := math.NaN()
+	rows := []Pair[float64, int64]{{nan, 1}, {math.Copysign(0, -1), 2}, {nan, 3}, {0, 4}, {math.Float64frombits(math.Float64bits(nan) ^ 1), 5}}
+	got := combineAll(t, &Env{}, Aggregator[int64, int64](sumInt{}), rows)
+	if len(got) != 2 {
+		t.Fatalf("keys of NaN, -0 and +0 are %v, want two", got)
+	}
+	for _, g := range got {
+		if want := int64(6); g.Key != 0 {
+			want = 9
+			if g.Value != want {
+				t.Errorf("NaN has %d, want %d", g.Value, want)
+			}
+		} else if g.Value != want {
+			t.Errorf("0 has %d, want %d", g.Value, want)
+		}
+	}
+	type point struct {
+		Name string
+		X    float64
+		Any  any
+	}
+	odd := []Pair[point, int64]{{point{"a", nan, 1}, 1}, {point{"a", nan, 1}, 2}, {point{"a", nan, "x"}, 4}, {point{"", 0, nil}, 8}}
+	if got := combineAll(t, &Env{}, Aggregator[int64, int64](sumInt{}), odd); len(got) != 3 {
+		t.Errorf("keys are %v, want three", got)
+	}
+}
+
+func TestCombineNothing(t *testing.T) {
+	if got := combineAll(t, &Env{}, Aggregator[int64, int64](sumInt{}), []Pair[string, int64]{}); len(got) > 0 {
+		t.Error(got)
+	}
+	c, err := NewCombiner[string](context.Background(), &Env{}, Aggregator[int64, int64](sumInt{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Add([]Pair[string, int64]{{"a", 1}}); err == nil {
+		t.Error("rows were added after Drain")
+	}
+	c.Close()
+	c.Close()
+	if _, err := NewCombiner[*int](context.Background(), &Env{}, Aggregator[int64, int64](sumInt{})); err == nil {
+		t.Error("a pointer is a key")
+	}
+}
+
+func TestGroupSpillsToEqualBytes(t *testing.T) {
+	rows := floatRows(60_000, 9_000)
+	for i := range rows {
+		if i%2 == 0 {
+			rows[i].Key = "heavy" // more than any budget
+		}
+	}
+	got := underAll(t, true, func(t *testing.T, env *Env) any {
+		g, err := NewGrouper[string, float64](context.Background(), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		for part := range slices.Chunk(rows, 900) {
+			if err := g.Add(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := g.Drain()
+		return collect(t, s, err)
+	}).([]Pair[string, []float64])
+	want := map[string][]float64{}
+	for _, r := range rows {
+		want[r.Key] = append(want[r.Key], r.Value)
+	}
+	for i, k := range firsts(t, rows) {
+		if got[i].Key != k || !slices.Equal(got[i].Value, want[k]) {
+			t.Fatalf("group %d is of %q, want %q", i, got[i].Key, k)
+		}
+		if cap(got[i].Value) != len(got[i].Value) {
+			t.Fatal("appending to a group would write into the next")
+		}
+	}
+}
+
+func sides(n int) ([]Pair[string, int64], []Pair[string, string]) {
+	r := rand.New(rand.NewPCG(9, 10))
+	var left []Pair[string, int64]
+	var right []Pair[string, string]
+	for i := range n {
+		left = append(left, Pair[string, int64]{fmt.Sprint("k", r.IntN(n/3)), int64(i)})
+		if i%4 == 0 {
+			right = append(right, Pair[string, string]{fmt.Sprint("k", r.IntN(n/2)), fmt.Sprint("v", i)})
+		}
+	}
+	return left, right
+}
+
+func cogroupAll(t *testing.T, env *Env, left []Pair[string, int64], right []Pair[string, string], rightFirst bool) []Pair[string, Grouped2[int64, string]] {
+	c, err := NewCogrouper2[string, int64, string](context.Background(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for len(left) > 0 || len(right) > 0 {
+		if rightFirst && len(right) > 0 || len(left) == 0 {
+			n := min(len(right), 600)
+			err, right = c.AddRight(right[:n]), right[n:]
+		} else {
+			n := min(len(left), 500)
+			err, left = c.AddLeft(left[:n]), left[n:]
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := c.Drain()
+	return collect(t, s, err)
+}
+
+func TestCogroupAndJoinSpillToEqualBytes(t *testing.T) {
+	left, right := sides(30_000)
+	for name, f := range map[string]func(uint64) uint64{"good": nil, "poor": func(h uint64) uint64 { return h >> 52 << 52 }} {
+		t.Run(name, func(t *testing.T) {
+			collide(t, f)
+			for _, rightFirst := range []bool{false, true} {
+				underAll(t, true, func(t *testing.T, env *Env) any {
+					c := cogroupAll(t, env, left, right, rightFirst)
+					if !rightFirst {
+						other := cogroupAll(t, &Env{}, left, right, true)
+						if !reflect.DeepEqual(c, other) {
+							t.Error("the order of the inputs matters")
+						}
+					}
+					return c
+				})
+			}
+			joined := underAll(t, true, func(t *testing.T, env *Env) any {
+				s, err := Join(context.Background(), env, Stream[Pair[string, int64]](&slicedStream[Pair[string, int64]]{left}), Stream[Pair[string, string]](&slicedStream[Pair[string, string]]{right}))
+				return collect(t, s, err)
+			})
+			var want []Pair[string, Joined[int64, string]]
+			for _, g := range cogroupAll(t, &Env{}, left, right, false) {
+				for _, v := range g.Value.Left {
+					for _, w := range g.Value.Right {
+						want = append(want, Pair[string, Joined[int64, string]]{g.Key, Joined[int64, string]{v, w}})
+					}
+				}
+			}
+			if !reflect.DeepEqual(joined, want) {
+				t.Error("the join differs from the cogroup's cross product")
+			}
+		})
+	}
+}
+
+func TestJoinLargeCross(t *testing.T) {
+	var left, right []Pair[int32, int32]
+	for i := range int32(3000) {
+		left = append(left, Pair[int32, int32]{i % 2, i})
+		right = append(right, Pair[int32, int32]{i%2 + 1, i})
+	}
+	s, err := Join(context.Background(), &Env{}, Stream[Pair[int32, int32]](&slicedStream[Pair[int32, int32]]{left}), Stream[Pair[int32, int32]](&slicedStream[Pair[int32, int32]]{right}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for {
+		rows, err := s.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil || len(rows) > drainRows {
+			t.Fatal(len(rows), err)
+		}
+		for _, r := range rows {
+			if want := (Joined[int32, int32]{int32(n/1500)*2 + 1, int32(n%1500) * 2}); r.Key != 1 || r.Value != want {
+				t.Fatalf("row %d is %v, want %v", n, r, want)
+			}
+			n++
+		}
+	}
+	if n != 1500*1500 {
+		t.Fatal(n)
+	}
+}
+
+func TestCogroupMany(t *testing.T) {
+	rows := uniformInts(20_000, 3_000)
+	groups := map[int64][]int64{}
+	for _, r := range rows {
+		groups[r.Key] = append(groups[r.Key], r.Value)
+	}
+	underAll(t, true, func(t *testing.T, env *Env) any {
+		c, err := NewCogrouper4[int64, int64, int64, int64, int64](context.Background(), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for part := range slices.Chunk(rows, 1000) {
+			if err := errors.Join(c.AddFirst(part), c.AddSecond(part), c.AddThird(part), c.AddFourth(part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := c.Drain()
+		all := collect(t, s, err)
+		for _, r := range all {
+			want := groups[r.Key]
+			if !slices.Equal(r.Value.First, want) || !slices.Equal(r.Value.Second, want) || !slices.Equal(r.Value.Third, want) || !slices.Equal(r.Value.Fourth, want) {
+				t.Fatalf("key %d has %v", r.Key, r.Value)
+			}
+		}
+		return all
+	})
+	underAll(t, true, func(t *testing.T, env *Env) any {
+		c, err := NewCogrouper3[int64, int64, int64, int64](context.Background(), env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := errors.Join(c.AddThird(rows), c.AddFirst(rows[:9000]), c.AddSecond(rows[9000:])); err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Drain()
+		all := collect(t, s, err)
+		for _, r := range all {
+			if got := append(slices.Clone(r.Value.First), r.Value.Second...); !slices.Equal(got, groups[r.Key]) || !slices.Equal(r.Value.Third, groups[r.Key]) {
+				t.Fatalf("key %d has %v", r.Key, r.Value)
+			}
+		}
+		return all
+	})
+}
+
+type record struct {
+	Key  string
+	Rank int32
+	Seq  int
+}
+
+func textOrder() Order[record] {
+	prefix := codec.OrderOf[string]()
+	return Order[record]{
+		Prefix:  func(r *record) uint64 { return prefix.Prefix(r.Key) },
+		Compare: func(a, b *record) int { return cmp.Compare(a.Key, b.Key) },
+	}
+}
+
+func sortAll[T any](t testing.TB, env *Env, order Order[T], rows []T) []T {
+	s, err := NewSorter(context.Background(), env, order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for part := range slices.Chunk(rows, 333) {
+		if err := s.Add(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := s.Drain()
+	return collect(t, st, err)
+}
+
+func TestSortSpillsToEqualBytes(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	makers := map[string]func(i int) string{
+		"random":        func(int) string { return fmt.Sprint(r.Uint64()) },
+		"common prefix": func(int) string { return fmt.Sprintf("a long common prefix %d", r.IntN(5000)) },
+		"few":           func(int) string { return fmt.Sprint(r.IntN(7)) },
+		"equal":         func(int) string { return "same" },
+		"sorted":        func(i int) string { return fmt.Sprintf("%08d", i) },
+		"zeros":         func(int) string { return strings.Repeat("\x00", r.IntN(12)) },
+	}
+	for name, f := range makers {
+		t.Run(name, func(t *testing.T) {
+			rows := make([]record, 40_000)
+			for i := range rows {
+				rows[i] = record{Key: f(i), Rank: int32(i % 3), Seq: i}
+			}
+			want := slices.Clone(rows)
+			slices.SortStableFunc(want, func(a, b record) int { return cmp.Compare(a.Key, b.Key) })
+			order := textOrder()
+			compareOnly := Order[record]{Compare: order.Compare}
+			for _, o := range []Order[record]{order, compareOnly} {
+				got := underAll(t, true, func(t *testing.T, env *Env) any { return sortAll(t, env, o, rows) }).([]record)
+				if !slices.Equal(got, want) {
+					t.Error("the rows are not in stable order")
+				}
+			}
+		})
+	}
+}
+
+func TestSortNumbers(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	rows := make([]float64, 50_000)
+	for i := range rows {
+		rows[i] = math.Ldexp(r.Float64()-0.5, r.IntN(100)-50)
+	}
+	rows[17], rows[18], rows[19], rows[20] = math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1)
+	o := codec.OrderOf[float64]()
+	order := Order[float64]{Prefix: func(x *float64) uint64 { return o.Prefix(*x) }, Exact: o.Exact()}
+	got := underAll(t, true, func(t *testing.T, env *Env) any { return sortAll(t, env, order, rows) }).([]float64)
+	want := slices.Clone(rows)
+	slices.SortStableFunc(want, cmp.Compare[float64])
+	for i := range want {
+		if math.Float64bits(got[i]) != math.Float64bits(want[i]) {
+			t.Fatalf("row %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+	if got := sortAll(t, &Env{}, order, nil); len(got) > 0 {
+		t.Error(got)
+	}
+	if _, err := NewSorter(context.Background(), &Env{}, Order[float64]{Prefix: order.Prefix}); err == nil {
+		t.Error("an order without Compare is no order")
+	}
+}
+
+func TestSpillErrorsNameTheRemedy(t *testing.T) {
+	lowerFloor(t, 1<<10)
+	file := t.TempDir() + "/file"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := &Env{SpillDir: file, Memory: &limited{}}
+	s, err := NewSorter(context.Background(), env, textOrder())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		err = s.Add(make([]record, 100))
+	}
+	if !strings.Contains(err.Error(), file) {
+		t.Errorf("the error %q does not name the folder", err)
+	}
+	if _, err := s.Drain(); err == nil {
+		t.Error("a failed sorter drains")
+	}
+	s.Close()
+	if full := diskError("write spill file", "/data", fullDisk{}); !bytes.Contains([]byte(full.Error()), []byte("spark.local.dir")) {
+		t.Error(full)
+	}
+}
+
+func TestStructuresCancel(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	g, err := NewGrouper[string, float64](ctx, &Env{SpillDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if err := g.Add(floatRows(5000, 5000)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := g.Drain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Next(); err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("stop")
+	cancel(stop)
+	for range 2 {
+		if _, err := s.Next(); err != stop {
+			t.Errorf("after cancelling: %v", err)
+		}
+	}
+}
+
+// fullDisk is an error of a full disk.
+type fullDisk struct{}
+
+func (fullDisk) Error() string        { return "no space left on device" }
+func (fullDisk) Is(target error) bool { return target == syscall.ENOSPC }
