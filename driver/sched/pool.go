@@ -166,7 +166,16 @@ func (s *Scheduler) eachInTurn(f func(*taskSet) bool) bool {
 	}
 	return inOrder(s.poolScratch, fairerPool, func(p *pool) bool {
 		if p.Mode == FIFO {
-			return slices.ContainsFunc(p.queue, f)
+			for i := 0; i < len(p.queue); {
+				ts := p.queue[i]
+				if f(ts) {
+					return true
+				}
+				if i < len(p.queue) && p.queue[i] == ts { // else it found that it wants nothing and left
+					i++
+				}
+			}
+			return false
 		}
 		s.setScratch = append(s.setScratch[:0], p.queue...)
 		return inOrder(s.setScratch, fairerSet, f)

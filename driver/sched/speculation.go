@@ -64,9 +64,7 @@ func (s *Scheduler) takeSpeculative(ts *taskSet, x *executor) (int, bool) {
 		}
 	}
 	ts.spec = keep
-	if !ok {
-		s.dequeueIfIdle(ts)
-	}
+	s.dequeueIfIdle(ts)
 	return chosen, ok
 }
 

@@ -1,0 +1,536 @@
+package sched
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spark-go/spark-go/driver/plan"
+	"github.com/spark-go/spark-go/shuffle"
+)
+
+// TestSimulation plays random clusters against the scheduler: executors and hosts come, die and die unnoticed, tasks fail, are
+// slow, are reported late, twice or never, jobs share shuffles and are cancelled. After some time the trouble ends. Held against
+// an independent model of the cluster:
+//
+//   - every job ends, and without trouble it succeeds;
+//   - every wanted partition's result comes once, and only while its job runs;
+//   - tasks are launched on live executors with free slots, and only while the model holds what they read, as far as known;
+//   - a stage has one active attempt, and is submitted when all that it reads is registered;
+//   - the scheduler's books agree with each other after every event.
+//
+// SPARK_GO_SEED=n plays that seed alone, with its events.
+func TestSimulation(t *testing.T) {
+	if seed, err := strconv.ParseUint(os.Getenv("SPARK_GO_SEED"), 10, 64); err == nil {
+		sim := newSimulation(seed)
+		err := sim.run()
+		t.Logf("%s", strings.Join(sim.log, "\n"))
+		if err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	var total tally
+	for seed := range uint64(5000) {
+		sim := newSimulation(seed)
+		if err := sim.run(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		total.add(sim.tally)
+	}
+	// The faults must have happened, or the test shows nothing.
+	for name, n := range map[string]int{
+		"tasks": total.tasks, "failures": total.failures, "fetch failures": total.fetches, "lost executors": total.lost, "jobs that succeed": total.succeeded,
+		"jobs that fail": total.failed, "results from zombies": total.zombies, "shared stages": total.shared, "second copies": total.speculative,
+		"exclusions": total.excluded, "commits denied": total.denied,
+	} {
+		if n < 20 {
+			t.Errorf("only %d %s in all simulations", n, name)
+		}
+	}
+	t.Logf("%+v", total)
+}
+
+type tally struct {
+	tasks, failures, fetches, lost, succeeded, failed, zombies, shared, speculative, excluded, denied int
+}
+
+func (a *tally) add(b tally) {
+	a.tasks += b.tasks
+	a.failures += b.failures
+	a.fetches += b.fetches
+	a.lost += b.lost
+	a.succeeded += b.succeeded
+	a.failed += b.failed
+	a.zombies += b.zombies
+	a.shared += b.shared
+	a.speculative += b.speculative
+	a.excluded += b.excluded
+	a.denied += b.denied
+}
+
+// simNode is a dataset of a random lineage.
+type simNode struct {
+	id, partitions int
+	edges          []plan.Edge
+}
+
+func (n *simNode) ID() int            { return n.id }
+func (n *simNode) Partitions() int    { return n.partitions }
+func (n *simNode) Edges() []plan.Edge { return n.edges }
+func (n *simNode) String() string     { return fmt.Sprintf("d%d", n.id) }
+
+type simExecutor struct {
+	name, host string
+	slots      int
+	running    map[TaskID]bool
+}
+
+type simTask struct {
+	LaunchTask
+	stage *plan.Stage
+	reads map[int][]shuffle.Output // what the driver told the attempt about each shuffle it may read
+}
+
+type simJob struct {
+	wanted map[int]bool // false once the result came
+	left   int
+}
+
+// simulation is the model of one random cluster.
+type simulation struct {
+	seed    uint64
+	rng     *rand.Rand
+	s       *Scheduler
+	set     Settings
+	now     time.Time
+	chaos   bool // trouble goes on
+	trouble bool // this seed has trouble at all
+	log     []string
+
+	nodes     []*simNode // the last is read by nobody yet
+	cached    map[int]bool
+	executors map[string]*simExecutor
+	servers   map[string]bool // that still serve map outputs
+	next      int             // executor names
+	tasks     map[TaskID]*simTask
+	old       []TaskFinished // reports to repeat
+	active    map[int]int    // attempt of each stage
+	reads     map[[2]int]map[int][]shuffle.Output
+	jobs      map[int]*simJob
+	nextJob   int
+	nextStage int
+	commits   map[[2]int]TaskID
+	tally     tally
+}
+
+func newSimulation(seed uint64) *simulation {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	sim := &simulation{
+		seed: seed, rng: rng, set: Defaults(), now: time.Unix(1e9, 0), chaos: true, trouble: seed%8 != 0,
+		cached: map[int]bool{}, executors: map[string]*simExecutor{}, servers: map[string]bool{}, tasks: map[TaskID]*simTask{},
+		active: map[int]int{}, reads: map[[2]int]map[int][]shuffle.Output{}, jobs: map[int]*simJob{}, commits: map[[2]int]TaskID{},
+	}
+	if rng.IntN(2) == 0 {
+		sim.set.Mode = FAIR
+		sim.set.Pools = []PoolSpec{{Name: "a", Weight: 2, MinShare: 1}, {Name: "b", Weight: 1, Mode: FAIR}}
+	}
+	sim.set.CPUs = 1 + rng.IntN(2)
+	sim.set.Speculation.Enabled = rng.IntN(2) == 0
+	sim.set.Speculation.Quantile = 0.5
+	sim.set.Exclusion.Enabled = rng.IntN(3) == 0
+	sim.s = New(sim.set)
+	for i := range 2 + rng.IntN(6) {
+		n := &simNode{id: i, partitions: 1 + rng.IntN(6)}
+		for _, p := range sim.nodes {
+			switch rng.IntN(4) {
+			case 0:
+				n.edges = append(n.edges, plan.Edge{Parent: p, Wide: true, Shuffle: p.id})
+			case 1:
+				n.edges = append(n.edges, plan.Edge{Parent: p})
+			}
+		}
+		sim.cached[i] = rng.IntN(6) == 0
+		sim.nodes = append(sim.nodes, n)
+	}
+	return sim
+}
+
+func (sim *simulation) run() error {
+	for range 1 + sim.rng.IntN(4) {
+		if err := sim.addExecutor(); err != nil {
+			return err
+		}
+	}
+	for range 1 + sim.rng.IntN(3) {
+		if err := sim.submit(); err != nil {
+			return err
+		}
+	}
+	for range 40 + sim.rng.IntN(80) {
+		if err := sim.step(); err != nil {
+			return err
+		}
+	}
+	sim.chaos = false
+	if err := sim.addExecutor(); err != nil {
+		return err
+	}
+	for n := 0; len(sim.jobs) > 0; n++ {
+		if n > 3000 {
+			return fmt.Errorf("jobs %v do not end", slices.Sorted(maps.Keys(sim.jobs)))
+		}
+		if err := sim.settle(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step does one random thing.
+func (sim *simulation) step() error {
+	sim.now = sim.now.Add(time.Duration(sim.rng.IntN(400)) * time.Millisecond)
+	r := sim.rng.IntN(100)
+	switch {
+	case r < 60 && len(sim.tasks) > 0:
+		return sim.finish(sim.someTask())
+	case r < 66:
+		return sim.tick()
+	case r < 70:
+		return sim.submit()
+	case !sim.trouble:
+		return sim.tick()
+	case r < 74:
+		return sim.addExecutor()
+	case r < 79:
+		return sim.lose()
+	case r < 82: // a server dies and nobody notices
+		if names := slices.Sorted(maps.Keys(sim.servers)); len(names) > 0 {
+			sim.servers[names[sim.rng.IntN(len(names))]] = false
+		}
+	case r < 84:
+		if jobs := slices.Sorted(maps.Keys(sim.jobs)); len(jobs) > 0 && sim.rng.IntN(4) == 0 {
+			return sim.handle(JobCancelled{Job: jobs[sim.rng.IntN(len(jobs))], Reason: "chance"})
+		}
+	case r < 88 && len(sim.old) > 0:
+		return sim.handle(sim.old[sim.rng.IntN(len(sim.old))])
+	case r < 92 && len(sim.tasks) > 0:
+		return sim.handle(CommitAsked{Task: sim.someTask()})
+	case r < 94:
+		hosts := map[string]bool{}
+		for _, x := range sim.executors {
+			hosts[x.host] = true
+		}
+		if len(hosts) > 1 && sim.rng.IntN(3) == 0 {
+			host := slices.Sorted(maps.Keys(hosts))[0]
+			for _, name := range slices.Sorted(maps.Keys(sim.servers)) {
+				if strings.HasSuffix(name, "@"+host) {
+					sim.kill(name)
+					sim.servers[name] = false
+				}
+			}
+			return sim.handle(HostLost{Host: host, Reason: errors.New("host lost")})
+		}
+	default:
+		return sim.handle(Tick{})
+	}
+	return nil
+}
+
+// settle ends what is under way without further trouble.
+func (sim *simulation) settle() error {
+	if len(sim.tasks) > 0 {
+		return sim.finish(slices.Min(slices.Collect(maps.Keys(sim.tasks))))
+	}
+	if len(sim.executors) == 0 || sim.set.Exclusion.Enabled && sim.rng.IntN(10) == 0 {
+		if err := sim.addExecutor(); err != nil {
+			return err
+		}
+	}
+	return sim.tick()
+}
+
+// tick goes on to when the scheduler wants to be woken.
+func (sim *simulation) tick() error {
+	at, ok := sim.s.Deadline()
+	if !ok {
+		if len(sim.jobs) > 0 && len(sim.tasks) == 0 {
+			return errors.New("jobs are under way, nothing runs, and no tick is due")
+		}
+		return nil
+	}
+	if at.After(sim.now) {
+		sim.now = at
+	}
+	return sim.handle(Tick{})
+}
+
+func (sim *simulation) someTask() TaskID {
+	ids := slices.Sorted(maps.Keys(sim.tasks))
+	return ids[sim.rng.IntN(len(ids))]
+}
+
+func (sim *simulation) addExecutor() error {
+	host := fmt.Sprintf("h%d", sim.rng.IntN(3))
+	x := &simExecutor{name: fmt.Sprintf("e%d@%s", sim.next, host), host: host, running: map[TaskID]bool{}}
+	cores := sim.set.CPUs * (1 + sim.rng.IntN(3))
+	x.slots = cores / sim.set.CPUs
+	sim.next++
+	sim.executors[x.name] = x
+	sim.servers[x.name] = true
+	return sim.handle(ExecutorAdded{Executor: x.name, Host: host, Cores: cores})
+}
+
+// kill ends an executor's process in the model.
+func (sim *simulation) kill(name string) {
+	if x := sim.executors[name]; x != nil {
+		sim.tally.lost++
+		for id := range x.running {
+			delete(sim.tasks, id)
+		}
+		delete(sim.executors, name)
+	}
+}
+
+func (sim *simulation) lose() error {
+	names := slices.Sorted(maps.Keys(sim.servers))
+	if len(names) == 0 {
+		return nil
+	}
+	name := names[sim.rng.IntN(len(names))]
+	event := ExecutorLost{Executor: name, Reason: errors.New("exit status 42"), OutputsLost: sim.rng.IntN(2) == 0, Fault: sim.rng.IntN(2) == 0}
+	sim.kill(name)
+	if event.OutputsLost {
+		sim.servers[name] = false
+	}
+	return sim.handle(event)
+}
+
+func (sim *simulation) submit() error {
+	target := sim.nodes[sim.rng.IntN(len(sim.nodes))]
+	opts := plan.Options{First: sim.nextStage, Missing: sim.s.Outputs().Missing}
+	opts.Cached = func(n plan.Node) bool { return sim.cached[n.ID()] }
+	if sim.rng.IntN(4) == 0 {
+		opts.Partitions = []int{sim.rng.IntN(target.partitions)}
+	}
+	p := plan.New(target, opts)
+	sim.nextStage += len(p.Stages)
+	for _, st := range p.Stages {
+		if st.Shuffle != plan.Result && sim.s.byShuffle[st.Shuffle] != nil {
+			sim.tally.shared++
+		}
+	}
+	j := &simJob{wanted: map[int]bool{}}
+	for part := range target.partitions {
+		if opts.Partitions == nil || slices.Contains(opts.Partitions, part) {
+			j.wanted[part] = true
+		}
+	}
+	j.left = len(j.wanted)
+	id := sim.nextJob
+	sim.nextJob++
+	sim.jobs[id] = j
+	event := JobSubmitted{Job: id, Plan: p, Pool: []string{"", "a", "b", "c"}[sim.rng.IntN(4)], Priority: sim.rng.IntN(2)}
+	if sim.rng.IntN(2) == 0 {
+		salt := sim.rng.IntN(100)
+		event.Prefer = func(st *plan.Stage, part int) []Place {
+			switch k := (st.ID*7 + part*3 + salt) % 5; k {
+			case 0:
+				return []Place{{Host: fmt.Sprintf("h%d", salt%4)}}
+			case 1, 2:
+				return []Place{{Executor: fmt.Sprintf("e%d@h%d", salt%5, k), Host: fmt.Sprintf("h%d", k)}, {Executor: "e0@h0"}, {Executor: "e1@h1"}}
+			}
+			return nil
+		}
+	}
+	return sim.handle(event)
+}
+
+// finish reports the end of a task, as trouble and the state of what it reads will have it.
+func (sim *simulation) finish(id TaskID) error {
+	t := sim.tasks[id]
+	report := TaskFinished{Task: id, Err: errors.New("trouble")}
+	r := sim.rng.IntN(100)
+	if !sim.chaos || !sim.trouble {
+		r = 99
+	}
+	switch {
+	case r < 12:
+		report.Outcome = Failed
+		sim.tally.failures++
+	case r < 15:
+		report.Outcome = Killed
+	case r < 18:
+		report.Outcome = CommitDenied
+	default:
+		report = sim.result(t)
+	}
+	delete(sim.tasks, id)
+	delete(sim.executors[t.Executor].running, id)
+	if holder, ok := sim.commits[[2]int{t.Stage, t.Partition}]; ok && holder == id && report.Outcome != Succeeded {
+		delete(sim.commits, [2]int{t.Stage, t.Partition})
+	}
+	sim.old = append(sim.old, report)
+	return sim.handle(report)
+}
+
+// result reads what the task reads, and fails where that is gone.
+func (sim *simulation) result(t *simTask) TaskFinished {
+	for _, id := range slices.Sorted(maps.Keys(t.reads)) {
+		behind := t.reads[id] == nil // behind a cached dataset, and not there when the attempt was submitted
+		if behind {
+			if sim.chaos && sim.trouble && sim.rng.IntN(10) == 0 { // and now the cached block is lost
+				sim.tally.fetches++
+				return TaskFinished{Task: t.Task, Outcome: FetchFailed, Err: errors.New("no outputs known"), Fetch: FetchFailure{Shuffle: id, Map: -1}}
+			}
+			continue
+		}
+		for m, out := range t.reads[id] {
+			if !sim.servers[out.Location.Executor] {
+				sim.tally.fetches++
+				return TaskFinished{
+					Task: t.Task, Outcome: FetchFailed, Err: errors.New("connection refused"),
+					Fetch: FetchFailure{Shuffle: id, Map: m, Executor: out.Location.Executor, ServerLost: sim.rng.IntN(2) == 0, Decommissioned: sim.rng.IntN(2) == 0},
+				}
+			}
+		}
+	}
+	report := TaskFinished{Task: t.Task, Outcome: Succeeded, Value: t.Partition}
+	if t.stage.Shuffle != plan.Result {
+		report.Output = &shuffle.Output{Map: t.Partition, Attempt: int64(t.Task), Location: shuffle.Location{Executor: t.Executor, Host: sim.executors[t.Executor].host}}
+	}
+	return report
+}
+
+func (sim *simulation) handle(event Event) error {
+	if os.Getenv("SPARK_GO_SEED") != "" {
+		sim.log = append(sim.log, fmt.Sprintf("%v %T%+v", sim.now.Sub(time.Unix(1e9, 0)), event, event))
+	}
+	for _, a := range sim.s.Handle(sim.now, event) {
+		if os.Getenv("SPARK_GO_SEED") != "" {
+			sim.log = append(sim.log, "> "+show(a))
+		}
+		if err := sim.act(event, a); err != nil {
+			return fmt.Errorf("%T%+v: %s: %w", event, event, show(a), err)
+		}
+	}
+	if err := sim.s.verify(); err != nil {
+		return fmt.Errorf("after %T%+v: %w", event, event, err)
+	}
+	return nil
+}
+
+func (sim *simulation) act(event Event, a Action) error {
+	switch a := a.(type) {
+	case StageSubmitted:
+		if _, running := sim.active[a.Stage.ID]; running {
+			return errors.New("the stage has two active attempts")
+		}
+		sim.active[a.Stage.ID] = a.Attempt
+		reads := map[int][]shuffle.Output{}
+		st := sim.stageOf(a.Stage)
+		for _, p := range st.parents {
+			reads[p.Shuffle] = sim.s.Outputs().Of(p.Shuffle)
+			if len(reads[p.Shuffle]) != p.Tasks {
+				return fmt.Errorf("%d of %d outputs of shuffle %d are there", len(reads[p.Shuffle]), p.Tasks, p.Shuffle)
+			}
+		}
+		for _, p := range st.behind {
+			if out := sim.s.Outputs().Of(p.Shuffle); len(out) == p.Tasks {
+				reads[p.Shuffle] = out
+			} else {
+				reads[p.Shuffle] = nil
+			}
+		}
+		sim.reads[[2]int{a.Stage.ID, a.Attempt}] = reads
+	case StageCompleted:
+		if sim.active[a.Stage.ID] != a.Attempt {
+			return errors.New("the attempt is not active")
+		}
+		delete(sim.active, a.Stage.ID)
+	case LaunchTask:
+		x := sim.executors[a.Executor]
+		if x == nil {
+			return errors.New("the executor is lost")
+		}
+		if len(x.running) == x.slots {
+			return errors.New("the executor has no free slot")
+		}
+		if attempt, ok := sim.active[a.Stage]; !ok || attempt != a.StageAttempt {
+			return errors.New("the attempt is not active")
+		}
+		x.running[a.Task] = true
+		t := &simTask{LaunchTask: a, reads: sim.reads[[2]int{a.Stage, a.StageAttempt}]}
+		t.stage = sim.s.tasks[a.Task].set.stage.Stage
+		sim.tasks[a.Task] = t
+		sim.tally.tasks++
+		if a.Speculative {
+			sim.tally.speculative++
+		}
+	case TaskEnded:
+		if e, ok := event.(TaskFinished); ok && e.Task == a.Task && a.Accepted {
+			if attempt, ok := sim.active[a.Stage]; !ok || attempt != a.StageAttempt {
+				sim.tally.zombies++
+			}
+		}
+	case Result:
+		j := sim.jobs[a.Job]
+		if j == nil || !j.wanted[a.Partition] {
+			return errors.New("the result is not wanted, or came before")
+		}
+		if a.Value != a.Partition {
+			return errors.New("the result is that of another partition")
+		}
+		j.wanted[a.Partition] = false
+		j.left--
+	case JobFinished:
+		j := sim.jobs[a.Job]
+		if j == nil {
+			return errors.New("the job has finished before")
+		}
+		if a.Err == nil && j.left > 0 {
+			return fmt.Errorf("%d results are missing", j.left)
+		}
+		if a.Err != nil && !sim.trouble {
+			return errors.New("the job failed without trouble")
+		}
+		if a.Err == nil {
+			sim.tally.succeeded++
+		} else {
+			sim.tally.failed++
+		}
+		delete(sim.jobs, a.Job)
+	case CommitAnswered:
+		key := [2]int{sim.tasks[a.Task].Stage, sim.tasks[a.Task].Partition}
+		if holder, held := sim.commits[key]; held && holder != a.Task && a.Allowed && sim.tasks[holder] != nil {
+			return fmt.Errorf("task %d was allowed to commit as well", holder)
+		}
+		if a.Allowed {
+			sim.commits[key] = a.Task
+		} else {
+			sim.tally.denied++
+		}
+	case ExecutorExcluded:
+		sim.tally.excluded++
+	}
+	return nil
+}
+
+// stageOf finds the scheduler's state of a stage that has just been submitted.
+func (sim *simulation) stageOf(ps *plan.Stage) *stage {
+	for _, j := range sim.s.jobs {
+		for _, st := range j.stages {
+			if st.Stage == ps {
+				return st
+			}
+		}
+	}
+	return &stage{Stage: ps}
+}
