@@ -74,8 +74,8 @@ func (b *localBackend) Launch(_ string, tasks []protocol.TaskDesc) {
 	}
 }
 
-func (b *localBackend) Kill(_ string, task int64, reason string)      { b.runner.Kill(task, reason) }
+func (b *localBackend) Kill(_ string, task int64, reason string)    { b.runner.Kill(task, reason) }
 func (b *localBackend) RemoveStage(_ string, key protocol.StageKey) { b.runner.RemoveStage(key) }
-func (b *localBackend) RemoveDataset(id int, _ bool)                  { b.runner.RemoveDataset(id) }
-func (b *localBackend) RemoveShuffle(id int)                          { _ = shuffle.RemoveShuffle(b.dir, id) }
-func (b *localBackend) Stop()                                         { b.runner.Close(2 * time.Second) }
+func (b *localBackend) RemoveDataset(id int, _ bool)                { b.runner.RemoveDataset(id) }
+func (b *localBackend) RemoveShuffle(id int)                        { _ = shuffle.RemoveShuffle(b.dir, id) }
+func (b *localBackend) Stop()                                       { b.runner.Close(2 * time.Second) }

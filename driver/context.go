@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spark-go/spark-go/driver/conf"
-	"github.com/spark-go/spark-go/driver/sched"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -25,6 +23,7 @@ type Context struct {
 	master    master
 	appID     string
 	dir       string // private to the application, removed by Stop
+	lock      *os.File
 	backend   backend
 	loop      *loop
 	events    eventBus
@@ -102,37 +101,35 @@ func start(options []Option) (*Context, error) {
 	if err := errors.Join(errs...); err != nil {
 		return c, err
 	}
+	if err := settings.Check(); err != nil {
+		return c, err
+	}
+	setLogLevel(settings)
 	if c.master, err = parseMaster(settings.Get("spark.master")); err != nil {
 		return c, err
 	}
 	c.maxResult = settings.Bytes("spark.driver.maxResultSize")
-	root := settings.Get("spark.local.dir")
-	if root == "" {
-		root = os.TempDir()
+	set, err := schedulerSettings(settings, c.master)
+	if err != nil {
+		return c, err
 	}
-	if c.dir, err = os.MkdirTemp(root, "spark-go-"); err != nil {
-		return c, fmt.Errorf("make the application's directory: %w: set spark.local.dir to a place that can be written", err)
+	if c.dir, c.lock, err = makeAppDir(settings.Get("spark.local.dir")); err != nil {
+		return c, err
 	}
 	c.appID = filepath.Base(c.dir)
-	set := schedulerSettings(settings, c.master)
 	c.loop = newLoop(c, set)
 	if c.backend, err = newBackend(c); err != nil {
 		return c, err
 	}
 	go c.loop.run()
+	c.startProgress()
+	if settings.Bool("spark.driver.handleSignals") {
+		c.watchSignals()
+	}
 	if err := c.backend.Start(); err != nil {
 		return c, err
 	}
 	return c, nil
-}
-
-func schedulerSettings(s *conf.Conf, m master) sched.Settings {
-	set := sched.Defaults()
-	set.MaxTaskFailures = s.Int("spark.task.maxFailures")
-	if m.local {
-		set.MaxTaskFailures = m.failures
-	}
-	return set
 }
 
 // Stop ends all jobs with ErrStopped, the executors and everything that belongs to them, and removes the application's files.
@@ -156,6 +153,7 @@ func (c *Context) Stop() {
 		}
 		if c.dir != "" {
 			os.RemoveAll(c.dir)
+			c.lock.Close()
 		}
 	})
 }
@@ -188,9 +186,6 @@ func (c *Context) NextVariableID() int { return int(c.variableIDs.Add(1)) - 1 }
 
 // DefaultPartitions implements rdd.Session: spark.default.parallelism, 0 if it is not set.
 func (c *Context) DefaultPartitions() int { return c.conf.Int("spark.default.parallelism") }
-
-// Setting implements rdd.Session.
-func (c *Context) Setting(key string) string { return c.conf.Get(key) }
 
 // Register implements rdd.Session.
 func (c *Context) Register(id int, merge func([]byte) error) {

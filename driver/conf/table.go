@@ -12,6 +12,7 @@ var Keys = []Key{
 
 	{Group: "Processes", Name: "spark.driver.memory", Kind: Bytes, Unit: "m", Default: "1g", Min: "64m", Doc: "Memory budget of the driver, and of tasks in local mode."},
 	{Name: "spark.driver.cores", Kind: Int, Default: "1", Min: "1", Doc: "Cores that a cluster manager gives to the driver."},
+	{Name: "spark.driver.handleSignals", Kind: Bool, Default: "true", Doc: "Whether an interrupt stops jobs, executors and then the program; false leaves signals to the program."},
 	{Name: "spark.driver.maxResultSize", Kind: Bytes, Default: "1g", Min: "0", Doc: "Total size of the results of one job beyond which it is aborted; 0 for no limit."},
 	{Name: "spark.executor.memory", Kind: Bytes, Unit: "m", Default: "1g", Min: "64m", Doc: "Memory budget of each executor: execution and cached blocks together."},
 	{Name: "spark.executor.cores", Kind: Int, Default: "1", Min: "1", Doc: "Cores of each executor: how many tasks it runs at a time, divided by spark.task.cpus."},
