@@ -54,9 +54,8 @@ type encoder struct {
 var encoders = sync.Pool{New: func() any { return new(encoder) }}
 
 func (e *encoder) release() {
-	// Nothing pooled may keep the caller's rows alive.
-	clear(e.runs[:cap(e.runs)])
-	e.runs, e.lens, e.tmp, e.depth = e.runs[:0], e.lens[:0], e.tmp[:0], 0
+	e.pop(0)
+	e.lens, e.tmp, e.depth = e.lens[:0], e.tmp[:0], 0
 	if cap(e.tmp) > 1<<20 {
 		e.tmp = nil
 	}
@@ -64,6 +63,12 @@ func (e *encoder) release() {
 		e.runs, e.lens = nil, nil
 	}
 	encoders.Put(e)
+}
+
+// pop drops the runs above mark and forgets them: nothing pooled may keep the caller's rows alive.
+func (e *encoder) pop(mark int) {
+	clear(e.runs[mark:])
+	e.runs = e.runs[:mark]
 }
 
 // decoder is the unread part of a block.

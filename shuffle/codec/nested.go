@@ -58,7 +58,7 @@ func (c *sliceColumn) encode(e *encoder, dst []byte, v vec) ([]byte, error) {
 		return nil, tooMany(c.elem, total)
 	}
 	dst, err := c.elem.encode(e, dst, vec{runs: e.runs[mark:], stride: c.elem.size, n: total})
-	e.runs = e.runs[:mark]
+	e.pop(mark)
 	return dst, err
 }
 
@@ -152,7 +152,7 @@ func (c *pointerColumn) encode(e *encoder, dst []byte, v vec) ([]byte, error) {
 		return dst, nil
 	}
 	dst, err := c.elem.encode(e, dst, vec{runs: e.runs[mark:], stride: c.elem.size, n: n})
-	e.runs = e.runs[:mark]
+	e.pop(mark)
 	return dst, err
 }
 
