@@ -49,6 +49,12 @@ func (d *decoder) value() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.t.Kind() == reflect.Interface {
+		return nil, fmt.Errorf("no value has the interface type %s", p.t)
+	}
+	if p.refuse != "" {
+		return nil, refused(p.t, p.refuse)
+	}
 	if p.min > len(d.b) {
 		return nil, errShort
 	}
@@ -184,7 +190,7 @@ func (d *decoder) seen(t reflect.Type) (unsafe.Pointer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n >= uint64(len(d.done)) || t != nil && d.done[n].t != t {
+	if n >= uint64(len(d.done)) || d.done[n].t != t {
 		return nil, fmt.Errorf("object %d is not a %v that came before", n, t)
 	}
 	return d.done[n].p, nil
@@ -195,7 +201,8 @@ func (d *decoder) pointer(t reflect.Type, elem *plan, v unsafe.Pointer) error {
 	if err != nil {
 		return err
 	}
-	handles, isHandle := d.c.Handles[t]
+	handles := d.c.Handles[t]
+	isHandle := handles != nil
 	if isHandle && tag != tagNil && tag != tagHandle {
 		return errTag(tag)
 	}

@@ -35,9 +35,12 @@
 //   - Decode bounds every allocation by the length of its input, follows no
 //     reference that it has not found in the executable's own tables, and
 //     returns an error for anything else. What it cannot know is whether a peer
-//     is entitled to name a function: a peer that may send tasks may run any
+//     is entitled to name a function, or meant it with that signature (a func
+//     value does not tell its own): a peer that may send tasks may run any
 //     function of the program, which is the point of a task, so peers are
 //     authenticated by the transport.
+//   - Pointers of the types in [Codec.Handles] are never followed; they travel
+//     as identifiers.
 //
 // Types that implement both encoding.BinaryMarshaler and
 // encoding.BinaryUnmarshaler travel through these methods, unless an embedded

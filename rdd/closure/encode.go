@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -24,7 +23,8 @@ type Handles interface {
 // Codec encodes and decodes values. The zero Codec has no handles. A Codec may
 // be used by several goroutines if its Handles may.
 type Codec struct {
-	// Handles tells of some pointer types how their values travel; those of all other types are followed.
+	// Handles tells of some pointer types how their values travel, wherever they
+	// are met; pointers of all other types are followed.
 	Handles map[reflect.Type]Handles
 }
 
@@ -170,7 +170,7 @@ func (b planner) pointer(p *plan) {
 			e.buf = append(e.buf, tagNil)
 			return nil
 		}
-		if h, ok := e.c.Handles[t]; ok {
+		if h := e.c.Handles[t]; h != nil {
 			id, err := h.EncodeHandle(reflect.NewAt(t, v).Elem())
 			if err != nil {
 				return err
@@ -280,10 +280,23 @@ func (e *encoder) entries(m reflect.Value, key, value *plan) error {
 			return at(err, "[key]")
 		}
 		if err := value.enc(e, vals.Index(x.i).Addr().UnsafePointer()); err != nil {
-			return at(err, fmt.Sprintf("[%.40s]", fmt.Sprint(keys.Index(x.i))))
+			return at(err, keySegment(keys.Index(x.i)))
 		}
 	}
 	return nil
+}
+
+// keySegment names an entry in the path of an error.
+func keySegment(k reflect.Value) string {
+	switch {
+	case k.Kind() == reflect.String:
+		return fmt.Sprintf("[%.40s]", k.String())
+	case k.CanInt():
+		return fmt.Sprintf("[%d]", k.Int())
+	case k.CanUint():
+		return fmt.Sprintf("[%d]", k.Uint())
+	}
+	return "[" + k.Type().String() + "]"
 }
 
 // staticRefs holds the encoded references to functions, which are as many as
@@ -340,8 +353,7 @@ func (e *encoder) bound(b binder) error {
 	content := b.content()
 	if err := planOf(reflect.TypeOf(content).Elem()).enc(e, (*words)(unsafe.Pointer(&content)).data); err != nil {
 		if f := b.function(); f != nil {
-			name := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
-			return fmt.Errorf("what is bound to function %s: %w", name, err)
+			return fmt.Errorf("what is bound to function %s: %w", captureError(funcPointer(f)).Func, err)
 		}
 		return fmt.Errorf("the value given to Call: %w", err)
 	}

@@ -54,6 +54,6 @@ func refused(t reflect.Type, why string) error { return &refusedError{t, why} }
 func (e *refusedError) Error() string { return fmt.Sprintf("(%s) cannot travel: %s", e.t, e.why) }
 
 var (
-	errDepth     = fmt.Errorf("it is nested more than %d levels deep: flatten it, and look for a value that contains itself", maxDepth)
-	errCycle     = errors.New("it contains itself: cycles cannot travel: refer to the elements by index")
+	errDepth = fmt.Errorf("it is nested more than %d levels deep: flatten it, and look for a value that contains itself", maxDepth)
+	errCycle = errors.New("it contains itself: cycles cannot travel: refer to the elements by index")
 )

@@ -2,10 +2,10 @@ package closure
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"runtime"
 	"slices"
@@ -33,7 +33,6 @@ func (s section) contains(addr, size uint64) bool {
 type layout struct {
 	text     []section // machine code
 	readonly []section // constants, type descriptors, static function values
-	typelink section   // 32-bit offsets of type descriptors from the first of them
 }
 
 // image is the running program as seen through its file. Addresses in it are
@@ -42,6 +41,7 @@ type image struct {
 	layout
 	anchor     unsafe.Pointer // the marker in memory
 	anchorAddr uint64         // the marker in the file
+	low, high  uint64         // all read-only sections lie between these
 }
 
 // loadImage reads the layout of the running executable once.
@@ -55,18 +55,15 @@ var loadImage = sync.OnceValues(func() (*image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the sections of the running executable: %w", err)
 	}
-	im := &image{layout: l, anchor: unsafe.Pointer(unsafe.StringData(marker))}
+	im := &image{layout: l, anchor: unsafe.Pointer(unsafe.StringData(marker)), low: math.MaxUint64}
+	for _, s := range l.readonly {
+		im.low, im.high = min(im.low, s.addr), max(im.high, s.addr+s.size)
+	}
 	im.anchorAddr, err = l.find(marker)
 	if err != nil {
 		return nil, fmt.Errorf("match the running program with its executable: %w", err)
 	}
-	// The file is closed from here on; the type offsets are all that is still needed of it.
-	links := make([]byte, l.typelink.size)
-	if _, err := io.ReadFull(io.NewSectionReader(l.typelink.data, 0, int64(l.typelink.size)), links); err != nil {
-		return nil, fmt.Errorf("read the type table of the running executable: %w", err)
-	}
-	im.typelink.data = bytes.NewReader(links)
-	for _, p := range []unsafe.Pointer{typePointer(reflect.TypeFor[anchorA]()), funcPointer(Digest)} {
+	for _, p := range []unsafe.Pointer{typePointer(reflect.TypeFor[image]()), funcPointer(Digest)} {
 		if !im.holds(p) {
 			return nil, errors.New("match the running program with its executable: a known type or function is not in the file's read-only sections: is the file packed or replaced?")
 		}
@@ -118,24 +115,19 @@ func (im *image) inReadonly(addr, size uint64) bool {
 
 // holds says whether p points to a word in the image's read-only data.
 func (im *image) holds(p unsafe.Pointer) bool {
-	return im.inReadonly(im.link(p), uint64(unsafe.Sizeof(uintptr(0))))
+	addr := im.link(p)
+	return addr >= im.low && addr < im.high && im.inReadonly(addr, uint64(unsafe.Sizeof(uintptr(0))))
 }
 
-// descriptor is the head of a run-time type descriptor. Of it only ptrToThis is
-// read, and only of the two anchor types, to learn where offsets in the type
-// table count from.
-type descriptor struct {
-	size, ptrBytes uintptr
-	hash           uint32
-	flags          [4]uint8
-	equal, gcData  unsafe.Pointer
-	str, ptrToThis int32
-}
-
-type (
-	anchorA struct{ _ int }
-	anchorB struct{ _ string }
-)
+// typelinks returns, for each module of the program, where its type descriptors
+// start and the offsets of those that are in its type table. The runtime keeps
+// it reachable for packages such as this, with this signature, by promise (see
+// runtime.reflect_typelinks). The same table in the file would not do: an
+// external linker merges its section with others in position-independent
+// programs, and later releases than Go 1.26 do not write one.
+//
+//go:linkname typelinks reflect.typelinks
+func typelinks() (sections []unsafe.Pointer, offsets [][]int32)
 
 // loadTypes returns the linked addresses of all type descriptors of the image
 // that a value can have, sorted. Every named type T has *T in the type table,
@@ -147,37 +139,27 @@ var loadTypes = sync.OnceValues(func() ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := func(t reflect.Type) uint64 {
-		d := (*descriptor)(typePointer(t))
-		return im.link(typePointer(reflect.PointerTo(t))) - uint64(d.ptrToThis)
-	}
-	a, b := base(reflect.TypeFor[anchorA]()), base(reflect.TypeFor[anchorB]())
-	if a != b || !im.inReadonly(a, 8) {
-		return nil, fmt.Errorf("find the type descriptors: the layout of %s is not known to this version: build with go1.26", runtime.Version())
-	}
-	links := make([]byte, im.typelink.size)
-	if _, err := im.typelink.data.ReadAt(links, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("read the type table: %w", err)
-	}
-	size := uint64(unsafe.Sizeof(descriptor{}))
-	types := make([]uint64, 0, len(links)/4*3/2)
-	for ; len(links) >= 4; links = links[4:] {
-		addr := a + uint64(int32(binary.NativeEndian.Uint32(links)))
-		if addr%8 != 0 || !im.inReadonly(addr, size) {
-			return nil, fmt.Errorf("read the type table: entry %#x is outside the read-only sections: the layout of %s is not known to this version: build with go1.26", addr, runtime.Version())
-		}
-		types = append(types, addr)
-		if t := typeAt(im.at(addr)); t.Kind() == reflect.Pointer {
-			if e := typePointer(t.Elem()); im.holds(e) {
-				types = append(types, im.link(e))
+	sections, offsets := typelinks()
+	var types []uint64
+	for i, base := range sections {
+		for _, off := range offsets[i] {
+			p := unsafe.Add(base, off)
+			if !im.holds(p) {
+				continue // of a plugin, which other processes may not have loaded
+			}
+			types = append(types, im.link(p))
+			if t := typeAt(p); t.Kind() == reflect.Pointer {
+				if e := typePointer(t.Elem()); im.holds(e) {
+					types = append(types, im.link(e))
+				}
 			}
 		}
 	}
 	slices.Sort(types)
 	types = slices.Compact(types)
-	for _, t := range []reflect.Type{reflect.TypeFor[anchorA](), reflect.TypeFor[*anchorB](), reflect.TypeFor[int]()} {
+	for _, t := range []reflect.Type{reflect.TypeFor[image](), reflect.TypeFor[*layout](), reflect.TypeFor[int](), reflect.TypeFor[[]byte]()} {
 		if _, ok := slices.BinarySearch(types, im.link(typePointer(t))); !ok {
-			return nil, fmt.Errorf("read the type table: %s is not in it: the layout of %s is not known to this version: build with go1.26", t, runtime.Version())
+			return nil, fmt.Errorf("list the types of the executable: %s is missing: the type table of %s is not understood: build with go1.26", t, runtime.Version())
 		}
 	}
 	return types, nil

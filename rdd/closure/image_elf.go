@@ -9,7 +9,7 @@ import (
 
 // readELF returns the layout of an ELF executable. Position-independent
 // programs keep pointers, and with them type descriptors and static function
-// values, in .data.rel.ro*, which is writable only while the program is loaded.
+// values, in .data.rel.ro*, or since Go 1.27 in .go.*, which are writable only while the program is loaded.
 func readELF(r io.ReaderAt) (layout, error) {
 	f, err := elf.NewFile(r)
 	if err != nil {
@@ -24,14 +24,12 @@ func readELF(r io.ReaderAt) (layout, error) {
 		switch {
 		case s.Flags&elf.SHF_EXECINSTR != 0:
 			l.text = append(l.text, sec)
-		case strings.HasSuffix(s.Name, ".typelink"):
-			l.typelink = sec
-		case s.Flags&elf.SHF_WRITE == 0 || strings.HasPrefix(s.Name, ".data.rel.ro"):
+		case s.Flags&elf.SHF_WRITE == 0, strings.HasPrefix(s.Name, ".data.rel.ro"), s.Name == ".go.type", s.Name == ".go.func":
 			l.readonly = append(l.readonly, sec)
 		}
 	}
-	if len(l.text) == 0 || len(l.readonly) == 0 || l.typelink.size == 0 {
-		return layout{}, errors.New("it has no section headers for its code, read-only data and type table: build it with go build (its -ldflags \"-s -w\" and strip are fine), without packers")
+	if len(l.text) == 0 || len(l.readonly) == 0 {
+		return layout{}, errors.New("it has no section headers for its code and read-only data: build it with go build (its -ldflags \"-s -w\" and strip are fine), without packers")
 	}
 	return l, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -277,6 +278,14 @@ func isBinary(t reflect.Type) bool {
 	if !pt.Implements(marshalerType) || !pt.Implements(unmarshalerType) {
 		return false
 	}
+	// The linker drops the methods of types that the program never makes an
+	// interface value of, and a call to one is fatal. Honest senders have no such
+	// values. (Constant names here keep it from keeping all methods of all types.)
+	m, _ := pt.MethodByName("MarshalBinary")
+	u, _ := pt.MethodByName("UnmarshalBinary")
+	if !isLinked(m) || !isLinked(u) {
+		return false
+	}
 	if t.Kind() == reflect.Struct {
 		for i := range t.NumField() {
 			f := t.Field(i)
@@ -291,6 +300,12 @@ func isBinary(t reflect.Type) bool {
 		}
 	}
 	return true
+}
+
+// isLinked says whether the linker kept a method.
+func isLinked(m reflect.Method) bool {
+	f := runtime.FuncForPC(m.Func.Pointer())
+	return f != nil && f.Name() != "runtime.unreachableMethod"
 }
 
 // encodeTypeRef returns the reference to a type: the address of its descriptor
