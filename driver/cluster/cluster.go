@@ -1,0 +1,117 @@
+// Package cluster gets executors for a driver and carries tasks to them.
+//
+// A [Backend] has two halves that know little of each other. Launching starts hosts somewhere, with a specification that holds the
+// application's secret and the driver's address. Registering accepts what dials the driver and proves the secret: hosts, and the
+// job processes that they run. So a resource manager needs only a way to start processes, and an executor that was started by
+// hand on another machine would do as well.
+//
+// These hold:
+//
+//   - An executor is one job process: its name is never used again. When it ends the host launches another one, which registers
+//     under a new name; what still arrives from the old one is dropped, and its connection is closed ("fencing").
+//   - Each executor is announced by ExecutorAdded before anything else of it, and by exactly one ExecutorLost after everything
+//     else. Map outputs outlive executors: they go with the host, which HostLost says.
+//   - Events come from one goroutine, in order. Whoever takes them does not wait for the backend.
+//   - A peer that does not prove the secret, or says something else than its registration first, is refused, logged, and can
+//     hold up nobody.
+//   - After Stop no process, file or socket of the application is left. When the driver itself is killed the hosts see to that.
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/shuffle"
+)
+
+// Backend runs tasks on executors.
+type Backend interface {
+	// Start begins to get executors and returns without waiting for them. What happens is given to handle, from one goroutine.
+	// When ctx ends the backend stops.
+	Start(ctx context.Context, handle func(Event)) error
+	// SendStage makes a stage attempt known to an executor, before its first task. It fails for one that is gone, which handle is
+	// told as well, and with a *protocol.TooLargeError.
+	SendStage(executor string, b *protocol.StageBinary) error
+	// Launch starts tasks. Their ends come as TaskResults, or never if the executor is lost. It fails as SendStage does; then none
+	// of the tasks was started, or the executor is being lost.
+	Launch(executor string, tasks []protocol.TaskDesc) error
+	// Kill asks a task to end, which it reports as any end.
+	Kill(executor string, task int64, reason string) error
+	// Remove cleans up on all executors and hosts.
+	Remove(r protocol.Remove)
+	// Stop ends all executors, those that do not end in time by force, and returns within about two seconds.
+	Stop()
+}
+
+// Event is something that happened: one of the types below.
+type Event interface{ event() }
+
+// ExecutorAdded announces an executor that takes tasks.
+type ExecutorAdded struct {
+	Executor  string // its name
+	Host      string // the identity of its host
+	PID       int
+	Cores     int
+	Memory    int64            // bytes
+	BlockAddr string           // where it serves its named blocks
+	Location  shuffle.Location // where its map outputs lie
+}
+
+// ExecutorLost says that an executor is gone. Its tasks will not be heard of.
+type ExecutorLost struct {
+	Executor string
+	Host     string
+	Reason   string // how its process ended, with its last lines
+	// OutputsLost says that the host is gone too, and the map outputs with it.
+	OutputsLost bool
+	// Fault says that the process died by itself: a task may have been the cause.
+	Fault bool
+}
+
+// HostLost says that a host is gone, with the map outputs of all executors it ever had. It follows the ExecutorLost of the last one.
+type HostLost struct {
+	Host   string
+	Reason string
+}
+
+// TaskResults are ends of tasks.
+type TaskResults struct {
+	Executor string
+	Results  []protocol.TaskResult
+}
+
+// BlockUpdates say what an executor caches.
+type BlockUpdates struct {
+	Executor string
+	Updates  []protocol.BlockUpdate
+}
+
+// Heartbeat says what an executor is doing.
+type Heartbeat struct {
+	Executor     string
+	Running      []int64 // task attempts, ascending
+	Heap, Mapped int64   // bytes
+}
+
+// Log is a record of a host or an executor for the driver's log.
+type Log struct {
+	From  string
+	Time  time.Time
+	Level int // as in log/slog
+	Text  string
+}
+
+// Failed says that the backend has given up: no executor is left and none will come.
+type Failed struct {
+	Err error
+}
+
+func (ExecutorAdded) event() {}
+func (ExecutorLost) event()  {}
+func (HostLost) event()      {}
+func (TaskResults) event()   {}
+func (BlockUpdates) event()  {}
+func (Heartbeat) event()     {}
+func (Log) event()           {}
+func (Failed) event()        {}

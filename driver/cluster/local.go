@@ -1,0 +1,196 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spark-go/spark-go/executor/host"
+	"github.com/spark-go/spark-go/executor/protocol"
+)
+
+// Config says what a local cluster is made of. Zero values mean the defaults.
+type Config struct {
+	App       string // the application's name, for logs
+	Executors int    // how many; default 1
+	Cores     int    // of each; default 1
+	Memory    int64  // of each, bytes; default 1 GiB
+	Settings  map[string]string
+
+	Heartbeat time.Duration // spark.executor.heartbeatInterval; default 10 s
+	Timeout   time.Duration // spark.network.timeout: an executor that is not heard of for so long is lost; default 120 s
+	MaxFrame  int           // spark.rpc.message.maxSize in bytes; default 128 MiB
+
+	// LocalDir is spark.local.dir, where map outputs and spills go; default the system's folder for temporary files.
+	LocalDir string
+	// SharedDisk lets executors open each other's map outputs instead of asking the block servers: they are on one machine.
+	SharedDisk bool
+
+	Args           []string      // of the program, for job processes; default os.Args[1:]
+	Stdout, Stderr io.Writer     // for what job processes print; default os.Stdout and os.Stderr
+	Log            *slog.Logger  // default slog.Default()
+	MaxExits       int           // ends of job processes within ExitWindow after which a host launches no more; default 10
+	ExitWindow     time.Duration // default a minute
+	MaxHostLosses  int           // lost hosts that are replaced; default 4 for each executor
+}
+
+func (c Config) withDefaults() Config {
+	c.Executors = max(c.Executors, 1)
+	c.Cores = max(c.Cores, 1)
+	if c.Memory <= 0 {
+		c.Memory = 1 << 30
+	}
+	if c.Heartbeat <= 0 {
+		c.Heartbeat = 10 * time.Second
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 120 * time.Second
+	}
+	if c.MaxFrame <= 0 {
+		c.MaxFrame = protocol.DefaultMaxFrame
+	}
+	if c.Args == nil {
+		c.Args = os.Args[1:]
+	}
+	if c.Stdout == nil {
+		c.Stdout = os.Stdout
+	}
+	if c.Stderr == nil {
+		c.Stderr = os.Stderr
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.MaxHostLosses <= 0 {
+		c.MaxHostLosses = 4 * c.Executors
+	}
+	return c
+}
+
+// Local is the backend of local-cluster[n,cores,memory]: hosts and job processes on this machine, over unix sockets in a
+// private folder.
+type Local struct {
+	registry
+	config Config
+	binary host.Executable
+	socks  *host.Root // sockets
+	data   *host.Root // map outputs and spills; the same as socks unless there is a LocalDir
+	orphan []string
+
+	stopOnce sync.Once
+}
+
+var _ Backend = (*Local)(nil)
+
+// NewLocal returns a local cluster, of which nothing runs yet.
+func NewLocal(config Config) *Local {
+	config = config.withDefaults()
+	l := &Local{config: config}
+	l.registry.init(&config)
+	return l
+}
+
+// Secret is the application's secret, for block servers and clients of the driver.
+func (l *Local) Secret() protocol.Secret { return l.secret }
+
+// SocketDir is a private folder for the driver's own sockets, such as that of its block server; it is there after Start.
+func (l *Local) SocketDir() string { return l.socks.Dir }
+
+// Start listens and launches the hosts.
+func (l *Local) Start(ctx context.Context, handle func(Event)) error {
+	var err error
+	if l.binary, err = host.Self(); err != nil {
+		return fmt.Errorf("start local-cluster: %w", err)
+	}
+	// Hosts need the digest before they start job processes: it is computed while they start themselves.
+	l.digest = sync.OnceValues(l.binary.Hash)
+	go l.digest()
+	if err := l.makeRoots(); err != nil {
+		return fmt.Errorf("start local-cluster: %w", err)
+	}
+	if err := l.listen("unix:" + filepath.Join(l.socks.Dir, "driver.sock")); err != nil {
+		l.removeRoots()
+		return fmt.Errorf("start local-cluster: %w", err)
+	}
+	l.registry.start(handle, l.launch, l.config.Executors)
+	context.AfterFunc(ctx, l.Stop)
+	return nil
+}
+
+// makeRoots makes the application's folders.
+func (l *Local) makeRoots() error {
+	dir := os.TempDir()
+	// go-plugin's sockets have the longest paths: root/plugin-dirNNNNNNNNNN/pluginNNNNNNNNNN.
+	if len(dir)+len("/sparkgo-xxxxxxxx")+2*len("/plugin-dir0123456789") > protocol.MaxUnixPath {
+		dir = "/tmp"
+	}
+	var err error
+	if l.socks, err = host.NewRoot(dir); err != nil {
+		return err
+	}
+	l.data, l.orphan = l.socks, []string{l.socks.Dir}
+	if l.config.LocalDir != "" && l.config.LocalDir != dir {
+		if l.data, err = host.NewRoot(l.config.LocalDir); err != nil {
+			l.socks.Remove()
+			return err
+		}
+		l.orphan = append(l.orphan, l.data.Dir)
+	}
+	return nil
+}
+
+func (l *Local) removeRoots() {
+	for _, r := range []*host.Root{l.socks, l.data} {
+		if r == nil {
+			continue
+		}
+		if err := r.Remove(); err != nil {
+			l.config.Log.Warn("files of the application are left", "error", err)
+		}
+	}
+}
+
+// launch starts the host with a number.
+func (l *Local) launch(number int) (launched, error) {
+	id := fmt.Sprintf("host-%d", number)
+	disk := id
+	if l.config.SharedDisk {
+		disk = "disk-of-" + filepath.Base(l.socks.Dir)
+	}
+	dir := filepath.Join(l.data.Dir, id)
+	p, err := host.Launch(&host.Spec{
+		App: l.config.App, Host: id, Executor: fmt.Sprint(number), Driver: l.addr(), Secret: l.secret, Args: l.config.Args, Binary: l.binary,
+		Cores: l.config.Cores, Memory: l.config.Memory, Disk: disk, SockDir: l.socks.Dir, DataDir: dir, Orphan: l.orphan,
+		MaxExits: l.config.MaxExits, ExitWindow: l.config.ExitWindow,
+	}, l.config.Stdout, l.config.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	return &localHost{Process: p, dir: dir, socks: l.socks.Dir, id: id}, nil
+}
+
+// localHost is a host on this machine, and what it leaves behind when it is killed.
+type localHost struct {
+	*host.Process
+	dir, socks, id string
+}
+
+// Discard kills the host and removes what it could not.
+func (h *localHost) Discard() {
+	h.Kill()
+	os.RemoveAll(h.dir)
+	os.Remove(filepath.Join(h.socks, h.id+".sock"))
+}
+
+// Stop ends the cluster.
+func (l *Local) Stop() {
+	l.stopOnce.Do(func() {
+		l.registry.stop()
+		l.removeRoots()
+	})
+}

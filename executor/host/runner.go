@@ -1,0 +1,44 @@
+package host
+
+import (
+	"github.com/spark-go/spark-go/executor/blocks"
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/shuffle"
+)
+
+// Runner runs tasks in a job process. Its methods are called by one goroutine and return without waiting for tasks.
+//
+// A Runner that is also a blocks.Provider has its named blocks served at the address that the executor registers with.
+type Runner interface {
+	// AddStage makes a stage attempt known, before its first task. Its error fails the tasks of the attempt.
+	AddStage(b protocol.StageBinary) error
+	// Launch starts a task. Its end is reported through RunnerConfig.Report, once.
+	Launch(t protocol.TaskDesc)
+	// Kill asks a task to end, which it reports as Killed. Tasks that have ended are ignored.
+	Kill(id int64, reason string)
+	// Remove cleans up stages, datasets and broadcasts. Map outputs are removed by the host.
+	Remove(r protocol.Remove)
+	// Close ends all tasks and frees what the runner holds.
+	Close() error
+}
+
+// RunnerConfig is what a job process lends to its Runner.
+type RunnerConfig struct {
+	Executor    string // its name at the driver
+	Host        string // the host's identity
+	Cores       int
+	MemoryBytes int64 // GOMEMLIMIT is set to it
+	Location    shuffle.Location
+	Fetcher     shuffle.Fetcher // the same as Client
+	Client      *blocks.Client
+	SpillRoot   string            // exists and is empty; the host removes it when the process has ended
+	Settings    map[string]string // the application's configuration
+	// Report takes the end of a task. It may be called from any goroutine; it does not wait: what queues
+	// up is sent together.
+	Report func(protocol.TaskResult)
+	// Updates tells of cached blocks that came or went outside of a task.
+	Updates func([]protocol.BlockUpdate)
+}
+
+// NewRunner makes the Runner of a job process. An error ends the process with its text.
+type NewRunner func(RunnerConfig) (Runner, error)

@@ -1,0 +1,181 @@
+package protocol
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// MaxUnixPath is the longest path of a socket that all supported systems take.
+const MaxUnixPath = 103
+
+// maxPending is how many connections may be in the handshake at a time; one more ends the oldest of them, so that peers which
+// never finish it cannot keep others out.
+const maxPending = 64
+
+// splitAddr takes an address apart: "unix:/path" or "tcp:host:port".
+func splitAddr(addr string) (network, address string, err error) {
+	network, address, ok := strings.Cut(addr, ":")
+	switch {
+	case ok && network == "unix" && address != "":
+		if len(address) > MaxUnixPath {
+			return "", "", fmt.Errorf("address %q: the path of a socket has at most %d bytes: use a shorter folder", addr, MaxUnixPath)
+		}
+		return network, address, nil
+	case ok && network == "tcp" && address != "":
+		return network, address, nil
+	}
+	return "", "", fmt.Errorf("address %q: it is neither unix:/path nor tcp:host:port", addr)
+}
+
+// Dial connects to a Listener of the same application and purpose.
+func Dial(ctx context.Context, addr string, secret Secret, purpose Purpose) (net.Conn, error) {
+	network, address, err := splitAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, HandshakeTimeout)
+	defer cancel()
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	err = proveDialler(nc, &secret, purpose)
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	return nc, nil
+}
+
+// Listener accepts connections of peers that prove the application's secret.
+type Listener struct {
+	addr    string
+	ln      net.Listener
+	secret  Secret
+	purpose Purpose
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	closed  bool
+	pending []net.Conn // in the handshake, oldest first
+	running sync.WaitGroup
+}
+
+// Listen listens on an address: "unix:/path", which must not exist, or "tcp:host:port". Refused peers are logged to log.
+func Listen(addr string, secret Secret, purpose Purpose, log *slog.Logger) (*Listener, error) {
+	network, address, err := splitAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	if network == "unix" {
+		if err := os.Chmod(address, 0o600); err != nil {
+			ln.Close()
+			return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+	} else {
+		addr = "tcp:" + ln.Addr().String()
+	}
+	return &Listener{addr: addr, ln: ln, secret: secret, purpose: purpose, log: log}, nil
+}
+
+// Addr returns the address in the form that Dial takes, with the port that was chosen.
+func (l *Listener) Addr() string { return l.addr }
+
+// Serve accepts connections and calls handle for each in its own goroutine, until Close. The connection is handle's.
+func (l *Listener) Serve(handle func(net.Conn)) error {
+	delay := time.Duration(0)
+	for {
+		nc, err := l.ln.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			// Such as too many open files: it passes when others close theirs.
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			l.log.Warn("a connection could not be accepted", "address", l.addr, "error", err, "retry", delay)
+			time.Sleep(delay)
+			continue
+		}
+		delay = 0
+		if !l.begin(nc) {
+			nc.Close()
+			return nil
+		}
+		go l.admit(nc, handle)
+	}
+}
+
+// begin notes a connection that starts its handshake; it reports false when the listener is closed.
+func (l *Listener) begin(nc net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	if len(l.pending) >= maxPending {
+		l.log.Warn("too many peers are in the handshake: the oldest is refused", "address", l.addr, "pending", len(l.pending))
+		l.pending[0].Close()
+		l.pending = l.pending[1:]
+	}
+	l.pending = append(l.pending, nc)
+	l.running.Add(1)
+	return true
+}
+
+func (l *Listener) admit(nc net.Conn, handle func(net.Conn)) {
+	err := nc.SetDeadline(time.Now().Add(HandshakeTimeout))
+	if err == nil {
+		err = proveListener(nc, &l.secret, l.purpose)
+	}
+	if err == nil {
+		err = nc.SetDeadline(time.Time{})
+	}
+	l.mu.Lock()
+	for i, p := range l.pending {
+		if p == nc {
+			l.pending = append(l.pending[:i], l.pending[i+1:]...)
+			break
+		}
+	}
+	closed := l.closed
+	l.mu.Unlock()
+	l.running.Done()
+	if err != nil || closed {
+		nc.Close()
+		if !closed {
+			l.log.Warn("a peer was refused", "address", l.addr, "peer", nc.RemoteAddr().String(), "error", err)
+		}
+		return
+	}
+	handle(nc)
+}
+
+// Close stops accepting and ends handshakes that are under way; connections that were handed over are not touched. A socket's
+// file is removed.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	for _, nc := range l.pending {
+		nc.Close()
+	}
+	l.mu.Unlock()
+	err := l.ln.Close()
+	l.running.Wait()
+	return err
+}
