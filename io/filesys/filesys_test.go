@@ -255,8 +255,15 @@ func TestSplits(t *testing.T) {
 	if got := Cut(0, 50); got != nil {
 		t.Errorf("Cut of nothing = %v", got)
 	}
-	if got := (SplitOptions{OpenCostBytes: 4}).Pack([]int64{10, 10, 50, 1, 1, 1, 30}, 40); !slices.Equal(got, []int{2, 3, 6, 7}) {
+	pieces := []Piece{{0, 10}, {1, 10}, {2, 50}, {3, 1}, {4, 1}, {5, 1}, {6, 30}}
+	if got := (SplitOptions{OpenCostBytes: 4}).Pack(pieces, 40); !slices.Equal(got, []int{2, 3, 6, 7}) {
 		t.Errorf("Pack = %v", got)
+	}
+	if got := (SplitOptions{OpenCostBytes: 100}).Pack([]Piece{{0, 10}, {0, 10}, {0, 10}, {1, 10}, {1, 10}}, 130); !slices.Equal(got, []int{3, 5}) {
+		t.Errorf("Pack of two files = %v", got)
+	}
+	if got := (SplitOptions{MinPartitions: 2}).Pack(pieces, 60); !slices.Equal(got, []int{2, 6, 7}) {
+		t.Errorf("Pack into few = %v", got)
 	}
 	if got := (SplitOptions{}).Pack(nil, 40); got != nil {
 		t.Errorf("Pack of nothing = %v", got)

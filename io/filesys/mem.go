@@ -3,7 +3,7 @@ package filesys
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -14,14 +14,17 @@ import (
 )
 
 func init() {
-	Register("mem", func(context.Context, string) (FS, error) { return NewMem(), nil })
+	Register("mem", func(_ context.Context, authority string) (FS, error) { return NewMem(authority), nil })
 }
+
+var errIsDir = errors.New("it is a directory, not a file")
 
 func clean(p string) string { return path.Clean(p) }
 
 // memFS keeps files in memory. Each authority of mem:// is a file system of its
 // own that lives as long as the process.
 type memFS struct {
+	name  string // the authority, for errors
 	mu    sync.RWMutex
 	files map[string]memContent
 	dirs  map[string]time.Time
@@ -33,9 +36,9 @@ type memContent struct {
 	modTime time.Time
 }
 
-// NewMem returns an empty file system in memory.
-func NewMem() FS {
-	return &memFS{files: map[string]memContent{}, dirs: map[string]time.Time{"/": {}}}
+// NewMem returns an empty file system in memory. The name shows in its errors as mem://name.
+func NewMem(name string) FS {
+	return &memFS{name: name, files: map[string]memContent{}, dirs: map[string]time.Time{"/": {}}}
 }
 
 func (m *memFS) now() time.Time {
@@ -51,8 +54,8 @@ type memFile struct {
 func (memFile) Close() error         { return nil }
 func (f memFile) ModTime() time.Time { return f.modTime }
 
-func memError(op, p string, err error) error {
-	return &fs.PathError{Op: op, Path: "mem:" + p, Err: err}
+func (m *memFS) fail(op, p string, err error) error {
+	return &fs.PathError{Op: op, Path: "mem://" + m.name + p, Err: err}
 }
 
 func (m *memFS) Open(ctx context.Context, p string) (File, error) {
@@ -64,9 +67,9 @@ func (m *memFS) Open(ctx context.Context, p string) (File, error) {
 	c, ok := m.files[clean(p)]
 	if !ok {
 		if _, dir := m.dirs[clean(p)]; dir {
-			return nil, fmt.Errorf("open mem:%s: it is a directory, not a file", p)
+			return nil, m.fail("open", p, errIsDir)
 		}
-		return nil, memError("open", p, fs.ErrNotExist)
+		return nil, m.fail("open", p, fs.ErrNotExist)
 	}
 	return memFile{bytes.NewReader(c.data), c.modTime}, nil
 }
@@ -85,14 +88,14 @@ func (m *memFS) Create(ctx context.Context, p string) (Writer, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if _, dir := m.dirs[clean(p)]; dir {
-		return nil, fmt.Errorf("create mem:%s: it is a directory", p)
+		return nil, m.fail("create", p, errIsDir)
 	}
 	return &memWriter{fs: m, path: clean(p)}, nil
 }
 
 func (w *memWriter) Write(p []byte) (int, error) {
 	if w.done {
-		return 0, memError("write", w.path, os.ErrClosed)
+		return 0, w.fs.fail("write", w.path, os.ErrClosed)
 	}
 	return w.buf.Write(p)
 }
@@ -121,7 +124,7 @@ func (w *memWriter) Abort() error {
 func (m *memFS) mkdir(dir string) error {
 	for ; dir != "/"; dir = path.Dir(dir) {
 		if _, file := m.files[dir]; file {
-			return memError("mkdir", dir, fs.ErrExist)
+			return m.fail("mkdir", dir, fs.ErrExist)
 		}
 		if _, ok := m.dirs[dir]; ok {
 			return nil
@@ -147,7 +150,7 @@ func (m *memFS) stat(p string) (Info, error) {
 	if t, ok := m.dirs[p]; ok {
 		return Info{Path: p, ModTime: t, IsDir: true}, nil
 	}
-	return Info{}, memError("stat", p, fs.ErrNotExist)
+	return Info{}, m.fail("stat", p, fs.ErrNotExist)
 }
 
 func (m *memFS) List(ctx context.Context, dir string) ([]Info, error) {
@@ -158,7 +161,7 @@ func (m *memFS) List(ctx context.Context, dir string) ([]Info, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if _, ok := m.dirs[dir]; !ok {
-		return nil, memError("list", dir, fs.ErrNotExist)
+		return nil, m.fail("list", dir, fs.ErrNotExist)
 	}
 	var infos []Info
 	for p := range m.files {
@@ -191,10 +194,10 @@ func (m *memFS) Rename(ctx context.Context, from, to string) error {
 		return nil
 	}
 	if strings.HasPrefix(to, from+"/") {
-		return memError("rename", from, fs.ErrInvalid)
+		return m.fail("rename", from, fs.ErrInvalid)
 	}
 	if info, err := m.stat(to); err == nil && info.IsDir {
-		return memError("rename", to, fs.ErrExist)
+		return m.fail("rename", to, fs.ErrExist)
 	}
 	if err := m.mkdir(path.Dir(to)); err != nil {
 		return err
@@ -224,7 +227,7 @@ func (m *memFS) Rename(ctx context.Context, from, to string) error {
 func (m *memFS) Remove(ctx context.Context, p string) error {
 	children, err := m.List(ctx, p)
 	if err == nil && len(children) > 0 {
-		return fmt.Errorf("remove mem:%s: the directory is not empty", p)
+		return m.fail("remove", p, errors.New("the directory is not empty"))
 	}
 	if _, err := m.Stat(ctx, p); err != nil {
 		return err

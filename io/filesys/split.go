@@ -69,11 +69,17 @@ func Cut(size, target int64) []int64 {
 	return offsets
 }
 
+// Piece is a part of a file that one task reads whole.
+type Piece struct {
+	File  int // any number that tells files apart
+	Bytes int64
+}
+
 // Pack groups consecutive pieces into tasks: the index after the last piece of each
 // task. A piece joins the current task if the task's bytes, with the open cost
-// of each of its pieces, stay within target; a larger piece is a task of its own.
-// Pieces keep their order.
-func (o SplitOptions) Pack(sizes []int64, target int64) []int {
+// of each of its files, stay within target (or a tenth more); a larger piece is a task of its
+// own. Pieces keep their order.
+func (o SplitOptions) Pack(pieces []Piece, target int64) []int {
 	o = o.withDefaults()
 	open := o.OpenCostBytes
 	if o.MinPartitions > 0 {
@@ -81,15 +87,19 @@ func (o SplitOptions) Pack(sizes []int64, target int64) []int {
 	}
 	var ends []int
 	var filled int64
-	for i, size := range sizes {
-		if i > 0 && filled+size > target+target/10 {
-			ends = append(ends, i)
-			filled = 0
+	for i, p := range pieces {
+		cost := p.Bytes
+		if i == 0 || p.File != pieces[i-1].File {
+			cost += open
 		}
-		filled += size + open
+		if i > 0 && filled+cost > target+target/10 {
+			ends = append(ends, i)
+			filled, cost = 0, p.Bytes+open
+		}
+		filled += cost
 	}
-	if len(sizes) > 0 {
-		ends = append(ends, len(sizes))
+	if len(pieces) > 0 {
+		ends = append(ends, len(pieces))
 	}
 	return ends
 }

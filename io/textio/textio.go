@@ -107,13 +107,17 @@ func PlanFiles(files []filesys.Info, o filesys.SplitOptions) [][]Split {
 }
 
 func pack(splits []Split, o filesys.SplitOptions, target int64) [][]Split {
-	sizes := make([]int64, len(splits))
+	pieces := make([]filesys.Piece, len(splits))
+	file := 0
 	for i, s := range splits {
-		sizes[i] = s.Length
+		if i > 0 && s.URI != splits[i-1].URI {
+			file++
+		}
+		pieces[i] = filesys.Piece{File: file, Bytes: s.Length}
 	}
 	var partitions [][]Split
 	from := 0
-	for _, to := range o.Pack(sizes, target) {
+	for _, to := range o.Pack(pieces, target) {
 		partitions = append(partitions, splits[from:to:to])
 		from = to
 	}

@@ -1,0 +1,97 @@
+package parquetio_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/io/filesys"
+	"github.com/spark-go/spark-go/io/parquetio"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+type rating struct {
+	User  int32   `parquet:"userId"`
+	Item  int32   `parquet:"movieId"`
+	Value float32 `parquet:"rating"`
+	Note  *string `parquet:"note"` // may be null
+}
+
+func ExampleWrite() {
+	ctx := context.Background()
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	note := "great"
+	ratings := rdd.Parallelize(sc, []rating{{1, 10, 5, &note}, {1, 11, 3, nil}, {2, 10, 4, nil}}, 2)
+	fmt.Println(parquetio.Write(ctx, ratings, "mem://ratings/all", parquetio.WriteOptions{Compression: "zstd"}))
+
+	files, err := filesys.Expand(ctx, "mem://ratings/all")
+	for _, f := range files {
+		fmt.Println(f.URI)
+	}
+	schema, err2 := parquetio.ReadSchema(ctx, "mem://ratings/all")
+	fmt.Print(schema)
+	fmt.Println(err, err2)
+	// Output:
+	// <nil>
+	// mem://ratings/all/part-00000.parquet
+	// mem://ratings/all/part-00001.parquet
+	// userId int32
+	// movieId int32
+	// rating float32
+	// note string, optional
+	// <nil> <nil>
+}
+
+func ExampleRead() {
+	ctx := context.Background()
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	rows := rdd.Parallelize(sc, []rating{{User: 1, Item: 10, Value: 5}, {User: 1, Item: 11, Value: 3}, {User: 2, Item: 10, Value: 4}}, 1)
+	if err := parquetio.Write(ctx, rows, "mem://ratings/read"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Only the columns that the struct names are read.
+	type value struct {
+		UserID int64 // takes userId, and widens it
+		Rating float64
+	}
+	values := parquetio.Read[value](sc, "mem://ratings/read")
+	good := rdd.Filter(values, func(v value) bool { return v.Rating >= 4 })
+	fmt.Println(good.Collect(ctx))
+
+	type wrong struct{ Stars float64 }
+	_, err := parquetio.Read[wrong](sc, "mem://ratings/read").Collect(ctx)
+	_, why, _ := strings.Cut(err.Error(), "wrong.")
+	fmt.Println(why)
+	// Output:
+	// [{1 5} {2 4}] <nil>
+	// Stars: the file has no column "Stars": it has: userId, movieId, rating, note; correct the tag `parquet:"NAME"`, or tag the field "-" to leave it out
+}
+
+func ExampleReadColumns() {
+	ctx := context.Background()
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	rows := rdd.Parallelize(sc, []rating{{User: 1, Item: 10, Value: 5}, {User: 1, Item: 11, Value: 3}, {User: 2, Item: 10, Value: 4}}, 1)
+	if err := parquetio.Write(ctx, rows, "mem://ratings/columns"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, sum := "userid", "rating" // known at run time, from flags
+	batches := parquetio.ReadColumns(sc, "mem://ratings/columns", []parquetio.Select{
+		{Name: key, Kind: parquetio.Int64}, {Name: sum, Kind: parquetio.Float64},
+	})
+	pairs := rdd.FlatMap(batches, func(b parquetio.Batch) []rdd.Pair[int64, float64] {
+		out := make([]rdd.Pair[int64, float64], b.Rows)
+		for i := range out {
+			out[i] = rdd.Pair[int64, float64]{Key: b.Columns[0].Int64s[i], Value: b.Columns[1].Float64s[i]}
+		}
+		return out
+	})
+	fmt.Println(pairs.Collect(ctx))
+	// Output:
+	// [{1 5} {1 3} {2 4}] <nil>
+}

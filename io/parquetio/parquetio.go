@@ -1,0 +1,318 @@
+// Package parquetio reads Parquet into Go structs and writes them.
+//
+//	type Rating struct {
+//		User  int32 `parquet:"userId"`
+//		Item  int32 `parquet:"movieId"`
+//		Value float32 `parquet:"rating"`
+//	}
+//	ratings := parquetio.Read[Rating](sc, "hdfs://nn/ratings")
+//
+// # Fields and columns
+//
+// A field takes the column that its tag names, exactly; without a tag the one
+// of its own name, else the one that is equal without regard to case and
+// underscores (UserID finds user_id). The fields of embedded structs count as the struct's own. A
+// field tagged "-" is left out. Only the columns that fields name are read.
+// A field without a column is an error that lists the columns.
+//
+// A field may be wider than the column, never narrower: int64 takes int32, float64
+// takes float32 and int32, float32 does not take int32. Dates and timestamps
+// go to time.Time (UTC) or to their integer, times of day to time.Duration, lists to slices, groups
+// to structs, maps to maps, UUIDs to [16]byte.
+//
+// A pointer field is nil for null. Any other field makes a null an error, because a
+// zero that nobody wrote is a wrong number; the tag `parquet:"name,nullzero"` asks for
+// zeros. A null list is a nil slice, an empty list an empty one.
+//
+// # Splits
+//
+// A task reads whole row groups, packed by their size in the file (see
+// [filesys.SplitOptions]). The driver reads the footers to plan this.
+//
+// # How it works
+//
+// For each file the schema and the struct type are compiled into a plan: one
+// typed reader a column, and a tree of parts that put values into fields. Pages are decoded by
+// parquet-go and their values scattered from the page, or from the dictionary
+// through the indexes, straight into the fields of up to 2,048 rows at a
+// time. parquet-go returns wrong values for the codec LZ4_RAW and for columns
+// whose row groups differ in codec; those chunks are read by arrow-go.
+//
+// # Invariants
+//
+//   - What is read is right or an error; a damaged file never panics the
+//     process and never yields zeros for what could not be read.
+//   - Strings share one allocation a page or a dictionary, and stay valid; rows
+//     belong to the reader until the next batch.
+package parquetio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/spark-go/spark-go/io/filesys"
+)
+
+// BatchRows is the most rows that a Reader returns at once.
+const BatchRows = 2048
+
+// Split is some consecutive row groups of one file, as the driver listed it. It is plain data
+// and travels to the task that reads it.
+type Split struct {
+	URI string
+	// Size and ModTime (Unix nanoseconds, 0 if unknown) of the whole file, by
+	// which the task sees that the file is still the one that was listed.
+	Size    int64
+	ModTime int64
+	// First and Last row group, Last excluded.
+	First, Last int
+	Rows        int64
+	Bytes       int64 // compressed, of all columns
+}
+
+// footerReaders is how many footers PlanSplits reads at a time. They are
+// waiting for storage more than computing.
+const footerReaders = 16
+
+// PlanSplits divides the row groups of files into partitions, in the files'
+// order. It reads the footer of each file. Files without rows yield nothing.
+func PlanSplits(ctx context.Context, files []filesys.Info, o filesys.SplitOptions) ([][]Split, error) {
+	return planSplits(ctx, files, o, func(*node) error { return nil })
+}
+
+// planSplits is PlanSplits with a look at the schema of each file.
+func planSplits(ctx context.Context, files []filesys.Info, o filesys.SplitOptions, check func(*node) error) ([][]Split, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	groups := make([][]Split, len(files)) // one split a row group
+	errs := make([]error, len(files))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(footerReaders, len(files)) {
+		wg.Go(func() {
+			for i := range next {
+				if groups[i], errs[i] = rowGroups(ctx, files[i], check); errs[i] != nil {
+					cancel()
+				}
+			}
+		})
+	}
+	for i := range files {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	// The first file's error is the one to tell; those that came of cancelling are not.
+	var first error
+	for _, err := range errs {
+		if err != nil && (first == nil || errors.Is(first, context.Canceled)) {
+			first = err
+		}
+	}
+	if first != nil {
+		return nil, first
+	}
+
+	var all []Split
+	var pieces []filesys.Piece
+	var total int64
+	for i, g := range groups {
+		for _, s := range g {
+			all = append(all, s)
+			pieces = append(pieces, filesys.Piece{File: i, Bytes: s.Bytes})
+			total += s.Bytes
+		}
+	}
+	var partitions [][]Split
+	from := 0
+	for _, to := range o.Pack(pieces, o.Target(total, len(files))) {
+		var part []Split
+		for _, s := range all[from:to] {
+			if last := len(part) - 1; last >= 0 && part[last].URI == s.URI && part[last].Last == s.First {
+				part[last].Last = s.Last
+				part[last].Rows += s.Rows
+				part[last].Bytes += s.Bytes
+			} else {
+				part = append(part, s)
+			}
+		}
+		partitions = append(partitions, part)
+		from = to
+	}
+	return partitions, nil
+}
+
+// rowGroups describes each row group of a file as a split.
+func rowGroups(ctx context.Context, info filesys.Info, check func(*node) error) (splits []Split, err error) {
+	s := Split{URI: info.URI, Size: info.Size}
+	if !info.ModTime.IsZero() {
+		s.ModTime = info.ModTime.UnixNano()
+	}
+	f, err := openFile(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	defer guard(s.URI, &err)
+	if err := check(f.root); err != nil {
+		return nil, fmt.Errorf("read %s: %w", s.URI, err)
+	}
+	for i := range f.parquet.Metadata().RowGroups {
+		g := &f.parquet.Metadata().RowGroups[i]
+		if g.NumRows == 0 {
+			continue
+		}
+		s.First, s.Last, s.Rows, s.Bytes = i, i+1, g.NumRows, 0
+		for j := range g.Columns {
+			s.Bytes += max(0, g.Columns[j].MetaData.TotalCompressedSize)
+		}
+		splits = append(splits, s)
+	}
+	return splits, nil
+}
+
+// ReadSchema describes the first file of those that the URI stands for.
+func ReadSchema(ctx context.Context, uri string) (Schema, error) {
+	files, err := filesys.Expand(ctx, uri)
+	if err != nil {
+		return Schema{}, err
+	}
+	if len(files) == 0 {
+		return Schema{}, fmt.Errorf("read schema of %s: the directory holds no file", uri)
+	}
+	info := files[0]
+	f, err := openFile(ctx, Split{URI: info.URI, Size: info.Size, ModTime: info.ModTime.UnixNano()})
+	if err != nil {
+		return Schema{}, err
+	}
+	defer f.close()
+	s := Schema{Rows: f.parquet.NumRows(), RowGroups: len(f.parquet.RowGroups())}
+	for _, c := range f.root.children {
+		s.Fields = append(s.Fields, c.field())
+	}
+	return s, nil
+}
+
+// file is an open Parquet file.
+type file struct {
+	uri     string
+	source  filesys.File
+	parquet *parquet.File
+	root    *node
+	arrow   arrowFile // opened when a column needs it
+}
+
+// guard turns a panic of the libraries on a damaged file into an error. Errors of this package's own making
+// come through it too, with the place they come from.
+func guard(uri string, err *error) {
+	if r := recover(); r != nil {
+		where := ""
+		if _, ok := r.(runtime.Error); ok {
+			where = " at " + panicLine()
+		}
+		*err = fmt.Errorf("read %s: the file is damaged or has a feature that is not supported: %v%s", uri, r, where)
+	}
+}
+
+// panicLine is the source line that panicked, for guard.
+func panicLine() string {
+	pcs := make([]uintptr, 16)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	for {
+		f, more := frames.Next()
+		if f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") {
+			return fmt.Sprintf("%s:%d", f.Function, f.Line)
+		}
+		if !more {
+			return "an unknown place"
+		}
+	}
+}
+
+// contextReaderAt makes each read fail once the context is done.
+type contextReaderAt struct {
+	io.ReaderAt
+	ctx context.Context
+}
+
+func (c contextReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.ReaderAt.ReadAt(p, off)
+}
+
+// readBuffer is how much of a column chunk is read at a time. Each column being
+// read has such a buffer.
+const readBuffer = 256 << 10
+
+func openFile(ctx context.Context, s Split) (f *file, err error) {
+	var modTime time.Time
+	if s.ModTime != 0 {
+		modTime = time.Unix(0, s.ModTime)
+	}
+	source, err := filesys.OpenUnchanged(ctx, s.URI, s.Size, modTime)
+	if err != nil {
+		return nil, err
+	}
+	f = &file{uri: s.URI, source: source}
+	defer func() {
+		if err != nil {
+			source.Close()
+		}
+	}()
+	defer guard(s.URI, &err)
+	if s.Size < 12 {
+		return nil, fmt.Errorf("read %s: it has %d bytes, too few for a Parquet file: remove it, or exclude it by a glob", s.URI, s.Size)
+	}
+	f.parquet, err = parquet.OpenFile(contextReaderAt{source, ctx}, s.Size, &parquet.FileConfig{
+		SkipPageIndex: true, SkipBloomFilters: true, OptimisticRead: true, ReadBufferSize: readBuffer,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: is it a Parquet file, and whole? %w", s.URI, err)
+	}
+	if f.root, err = schemaOf(f.parquet); err != nil {
+		return nil, fmt.Errorf("read %s: %w", s.URI, err)
+	}
+	return f, f.check()
+}
+
+// check looks at what the footer says before anything relies on it.
+func (f *file) check() error {
+	meta := f.parquet.Metadata()
+	leaves := 0
+	for i := range meta.Schema {
+		if meta.Schema[i].Type.Valid {
+			leaves++
+		}
+	}
+	for i := range meta.RowGroups {
+		g := &meta.RowGroups[i]
+		if g.NumRows < 0 || len(g.Columns) != leaves {
+			return fmt.Errorf("read %s: row group %d has %d rows and %d of %d columns: the footer is damaged", f.uri, i, g.NumRows, len(g.Columns), leaves)
+		}
+		for j := range g.Columns {
+			m := &g.Columns[j].MetaData
+			start := m.DataPageOffset
+			if m.DictionaryPageOffset > 0 {
+				start = min(start, m.DictionaryPageOffset)
+			}
+			if start < 0 || m.TotalCompressedSize < 0 || start > f.source.Size() || m.TotalCompressedSize > f.source.Size()-start {
+				return fmt.Errorf("read %s: column chunk %d of row group %d lies outside the file: the footer is damaged", f.uri, j, i)
+			}
+		}
+	}
+	return nil
+}
+
+func (f *file) close() error {
+	return errors.Join(f.arrow.close(), f.source.Close())
+}

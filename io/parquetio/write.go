@@ -1,0 +1,279 @@
+package parquetio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"runtime"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+
+	"github.com/spark-go/spark-go/io/filesys"
+)
+
+// WriteOptions say how rows are written.
+type WriteOptions struct {
+	// Mode says what to do when the directory has content, default filesys.ErrorIfExists.
+	Mode filesys.SaveMode
+	// Compression is "snappy" (default), "zstd", "gzip" or "none".
+	Compression string
+	// RowGroupRows bounds the rows of a row group; the default 0 makes row
+	// groups of about 64 MiB in memory, at most 1,048,576 rows.
+	RowGroupRows int64
+}
+
+func (o WriteOptions) codec() (compress.Codec, error) {
+	switch strings.ToLower(o.Compression) {
+	case "", "snappy":
+		return &parquet.Snappy, nil
+	case "zstd":
+		return &parquet.Zstd, nil
+	case "gzip":
+		return &parquet.Gzip, nil
+	case "none", "uncompressed":
+		return &parquet.Uncompressed, nil
+	}
+	return nil, fmt.Errorf("write Parquet: unknown compression %q: use snappy, zstd, gzip or none", o.Compression)
+}
+
+const (
+	rowGroupBytes   = 64 << 20
+	maxRowGroupRows = 1 << 20
+	stringEstimate  = 16 // bytes of a string or slice beyond its header
+)
+
+// FileWriter writes structs to one Parquet file. It is for one goroutine.
+//
+// Columns are named by the fields' tags, `parquet:"name"`, else by the fields. Pointer
+// fields make optional columns. Strings get dictionaries, numbers none, since
+// dictionaries of many different numbers make files slower to read than they save;
+// time.Time becomes a UTC timestamp in microseconds as Spark writes it (what is finer is
+// cut off), time.Duration a time of day in nanoseconds, and slices lists, where nil is an
+// empty list. Statistics and a page index are written.
+type FileWriter[T any] struct {
+	uri   string
+	out   filesys.Writer
+	w     *parquet.GenericWriter[T]
+	rows  int64
+	bytes int64
+	done  bool
+}
+
+// NewFileWriter starts a file under a URI. It must be closed or aborted; the
+// file shows under its name once it is closed.
+func NewFileWriter[T any](ctx context.Context, uri string, o WriteOptions) (*FileWriter[T], error) {
+	out, err := filesys.Create(ctx, uri)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newFileWriter[T](out, uri, o)
+	if err != nil {
+		return nil, errors.Join(err, out.Abort())
+	}
+	return w, nil
+}
+
+func newFileWriter[T any](out filesys.Writer, uri string, o WriteOptions) (w *FileWriter[T], err error) {
+	t := reflect.TypeFor[T]()
+	codec, err := o.codec()
+	if err != nil {
+		return nil, err
+	}
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("write %s: rows are structs, not %v: name a struct whose fields are the columns", uri, t)
+	}
+	rows := o.RowGroupRows
+	if rows <= 0 {
+		rows = min(maxRowGroupRows, max(1024, rowGroupBytes/max(1, rowBytes(t))))
+	}
+	tags, err := writeTags(t, nil, 0)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", uri, err)
+	}
+	// The library panics on types and tags that it cannot write.
+	defer guardWrite(uri, &err)
+	w = &FileWriter[T]{uri: uri, out: out}
+	w.w = parquet.NewGenericWriter[T](&countingWriter{out, &w.bytes}, &parquet.WriterConfig{
+		Compression:        codec,
+		DataPageStatistics: true,
+		MaxRowsPerRowGroup: rows,
+		SchemaConfig:       &parquet.SchemaConfig{StructTags: tags},
+		CreatedBy:          "spark-go",
+		PageBufferSize:     parquet.DefaultPageBufferSize,
+		WriteBufferSize:    1 << 20,
+		DataPageVersion:    1, // what every reader understands
+	})
+	return w, nil
+}
+
+type countingWriter struct {
+	w io.Writer
+	n *int64
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	*c.n += int64(n)
+	return n, err
+}
+
+func guardWrite(uri string, err *error) {
+	if r := recover(); r != nil {
+		if e, ok := r.(runtime.Error); ok {
+			r = fmt.Sprintf("%v at %s", e, panicLine())
+		}
+		*err = fmt.Errorf("write %s: the row type cannot be written: %v", uri, r)
+	}
+}
+
+// rowBytes estimates the memory of a row from its type.
+func rowBytes(t reflect.Type) int64 {
+	n := int64(t.Size())
+	if t.Kind() == reflect.Struct {
+		for i := range t.NumField() {
+			switch f := t.Field(i).Type; f.Kind() {
+			case reflect.String, reflect.Slice, reflect.Map:
+				n += stringEstimate
+			case reflect.Pointer:
+				n += int64(f.Elem().Size())
+			}
+		}
+	}
+	return n
+}
+
+// writeTags says for each field of a struct how it is written, in the words of parquet-go's tags.
+func writeTags(t reflect.Type, path []string, depth int) ([]parquet.StructTagOption, error) {
+	if depth > 32 {
+		return nil, fmt.Errorf("%v is nested more than 32 deep: a type that holds itself cannot be a row", t)
+	}
+	var tags []parquet.StructTagOption
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := tagOf(f)
+		if f.Anonymous && f.Type.Kind() == reflect.Struct && f.Type != timeType {
+			inner, err := writeTags(f.Type, path, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			tags = append(tags, inner...)
+			continue
+		}
+		if !f.IsExported() || tag.skip {
+			continue
+		}
+		name := tag.name
+		if name == "" {
+			name = f.Name
+		}
+		here := append(path[:len(path):len(path)], f.Name)
+		options := []string{name}
+		_, given, _ := strings.Cut(f.Tag.Get("parquet"), ",")
+		for o := range strings.SplitSeq(given, ",") {
+			if o != "" && o != "nullzero" { // nullzero is about reading
+				options = append(options, o)
+			}
+		}
+		base := f.Type
+		for base.Kind() == reflect.Pointer {
+			base = base.Elem()
+		}
+		plain := len(options) == 1 // nothing is prescribed
+		switch {
+		case !plain:
+		case base == timeType:
+			options = append(options, "timestamp(microsecond)")
+		case base == durationType:
+			options = append(options, "time(nanosecond)")
+		case base.Kind() == reflect.String:
+			options = append(options, "dict")
+		case base.Kind() == reflect.Slice && base.Elem().Kind() != reflect.Uint8:
+			options = append(options, "list")
+		}
+		tags = append(tags, parquet.StructTagOption{
+			ColumnPath: here, StructTag: reflect.StructTag(fmt.Sprintf("parquet:%q", strings.Join(options, ","))),
+		})
+		below := append(path[:len(path):len(path)], name)
+		for base.Kind() == reflect.Slice || base.Kind() == reflect.Pointer {
+			base = base.Elem()
+		}
+		if base.Kind() == reflect.Struct && base != timeType {
+			inner, err := writeTags(base, below, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			tags = append(tags, inner...)
+		}
+	}
+	return tags, nil
+}
+
+// Write appends rows.
+func (w *FileWriter[T]) Write(rows []T) (err error) {
+	defer guardWrite(w.uri, &err)
+	if _, err := w.w.Write(rows); err != nil {
+		return fmt.Errorf("write %s: %w", w.uri, err)
+	}
+	w.rows += int64(len(rows))
+	return nil
+}
+
+// Close finishes the file and makes it visible.
+func (w *FileWriter[T]) Close() (err error) {
+	if w.done {
+		return nil
+	}
+	w.done = true
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.out.Abort())
+		}
+	}()
+	defer guardWrite(w.uri, &err)
+	if err := w.w.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", w.uri, err)
+	}
+	return w.out.Close()
+}
+
+// Abort discards the file; after Close it does nothing.
+func (w *FileWriter[T]) Abort() error {
+	if w.done {
+		return nil
+	}
+	w.done = true
+	return w.out.Abort()
+}
+
+// PartWriter writes the rows of one partition into one part file of an output directory.
+type PartWriter[T any] struct {
+	*FileWriter[T]
+	file filesys.TaskFile
+}
+
+// NewPartWriter starts the file of a partition. It must be closed or aborted.
+func NewPartWriter[T any](ctx context.Context, o filesys.Output, partition int, options WriteOptions) (*PartWriter[T], error) {
+	out, file, err := o.CreateTask(ctx, partition, ".parquet")
+	if err != nil {
+		return nil, err
+	}
+	w, err := newFileWriter[T](out, file.Temporary, options)
+	if err != nil {
+		return nil, errors.Join(err, out.Abort())
+	}
+	return &PartWriter[T]{w, file}, nil
+}
+
+// Close finishes the file, still in its temporary place, and returns what
+// filesys.Output.Commit needs to publish it.
+func (w *PartWriter[T]) Close() (filesys.TaskFile, error) {
+	if err := w.FileWriter.Close(); err != nil {
+		return filesys.TaskFile{}, err
+	}
+	w.file.Rows, w.file.Bytes = w.rows, w.bytes
+	return w.file, nil
+}
