@@ -12,8 +12,10 @@ import (
 	"testing"
 )
 
-// slow says whether tests that take long from a cold build cache should run.
-var slow = os.Getenv("SPARK_GO_SLOW") != ""
+// slow says whether tests that take long from a cold build cache should run. It
+// asks each time: go test takes note only of what tests themselves look up, and
+// would otherwise answer from the cache of a run without the slow ones.
+func slow() bool { return os.Getenv("SPARK_GO_SLOW") != "" }
 
 // build compiles the program in testdata/ship.
 func build(t *testing.T, env []string, flags ...string) string {
@@ -67,7 +69,7 @@ func TestBuildModes(t *testing.T) {
 			if mode.cgo && noCC != nil {
 				t.Skip("needs a C compiler")
 			}
-			if mode.slow && !slow {
+			if mode.slow && !slow() {
 				t.Skip("set SPARK_GO_SLOW=1 to run it")
 			}
 			var env []string
@@ -138,7 +140,7 @@ func TestPackedExecutable(t *testing.T) {
 // What cannot run here is at least read: the sections of Mach-O programs,
 // against the linker's own symbols.
 func TestMachO(t *testing.T) {
-	if !slow {
+	if !slow() {
 		t.Skip("set SPARK_GO_SLOW=1 to run it: it builds the standard library for darwin")
 	}
 	for _, arch := range []string{"arm64", "amd64"} {
@@ -187,7 +189,7 @@ func TestMachO(t *testing.T) {
 
 // It must compile wherever it is meant to run.
 func TestCrossCompile(t *testing.T) {
-	if !slow {
+	if !slow() {
 		t.Skip("set SPARK_GO_SLOW=1 to run it: it vets for other systems")
 	}
 	for _, target := range []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"} {
