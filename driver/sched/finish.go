@@ -114,6 +114,9 @@ func (s *Scheduler) taskFailed(t *task, o Outcome, counts bool, err error) {
 // ErrNotNeeded ends stages whose jobs got their results from elsewhere.
 var ErrNotNeeded = errors.New("the stage is not needed any more")
 
+// ErrOutputsLost ends stage attempts with tasks to launch when map outputs that they read are lost. It is no failure of the stage.
+var ErrOutputsLost = errors.New("map outputs that the stage reads are lost")
+
 // TaskError fails a job because one task failed too often. It unwraps to the last failure.
 type TaskError struct {
 	Stage, StageAttempt, Partition, Attempt int

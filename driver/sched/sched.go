@@ -17,6 +17,7 @@
 //	active   the last missing partition came                    idle: complete; waiting children are looked at again
 //	active   a task cannot fetch a map output                   the attempt is a zombie; the output is forgotten; submitted again
 //	active   an output of its own is lost                       active: the partition joins the attempt again
+//	active   an output that it reads is lost, a task is pending the same as after a failed fetch, but not counted
 //	any      the last job that needs it ended                   gone: running tasks are killed
 //
 // A stage has at most one active attempt. A zombie attempt launches nothing, but what its running tasks produce counts, and
@@ -39,6 +40,7 @@
 // every job ends if its tasks do.
 //
 // Differences from Spark, all on purpose: a fetch failure submits stages again at once instead of after 200 ms, since outputs
-// lost meanwhile join the running attempt; the locality wait measures how long slots have been idle, so that a stream of
+// lost meanwhile join the running attempt; a stage does not launch tasks that are bound to fail because what they read is known
+// to be lost, and losses known in that way do not count against it; the locality wait measures how long slots have been idle, so that a stream of
 // short local tasks cannot hold others back for ever; task attempts that became superfluous are killed.
 package sched

@@ -47,6 +47,7 @@ type Scheduler struct {
 	jobs      map[int]*job
 	byShuffle map[int]*stage // the map stages that some job needs
 	resubmit  []*stage       // stages to submit before the current event is done
+	stale     []*taskSet     // attempts that read outputs which were lost since
 	sets      []*taskSet     // the current attempts, in the order of their submission
 
 	executors map[string]*executor
@@ -146,6 +147,7 @@ func (s *Scheduler) Handle(now time.Time, event Event) []Action {
 	case Tick:
 		s.tick()
 	}
+	s.endStale()
 	s.submitAll()
 	s.offer()
 	s.watchStuck()
@@ -257,6 +259,9 @@ func (s *Scheduler) hostLost(e *HostLost) {
 		}
 	}
 	s.outputsLost(s.outputs.dropHost(e.Host))
+	for _, x := range gone { // whatever name of the host their outputs give
+		s.outputsLost(s.outputs.dropExecutor(x.name))
+	}
 	for i, x := range gone {
 		s.tasksLost(x, tasks[i], e.Reason, false)
 	}

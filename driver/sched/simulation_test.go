@@ -22,7 +22,7 @@ import (
 //
 //   - every job ends, and without trouble it succeeds;
 //   - every wanted partition's result comes once, and only while its job runs;
-//   - tasks are launched on live executors with free slots, and only while the model holds what they read, as far as known;
+//   - tasks are launched on live executors with free slots, and only if nothing that they read is known to be lost;
 //   - a stage has one active attempt, and is submitted when all that it reads is registered;
 //   - the scheduler's books agree with each other after every event.
 //
@@ -190,6 +190,16 @@ func (sim *simulation) run() error {
 		if err := sim.settle(); err != nil {
 			return err
 		}
+	}
+	for len(sim.tasks) > 0 { // the killed ones
+		if err := sim.settle(); err != nil {
+			return err
+		}
+	}
+	s := sim.s
+	if n := len(s.byShuffle) + len(s.sets) + len(s.tasks) + len(s.commits) + len(s.stale) + len(s.resubmit) + s.pending; n > 0 {
+		return fmt.Errorf("all jobs have ended, and %d stages, %d task sets, %d tasks, %d commits, %d pending are on the books",
+			len(s.byShuffle), len(s.sets), len(s.tasks), len(s.commits), s.pending)
 	}
 	return nil
 }
@@ -465,6 +475,13 @@ func (sim *simulation) act(event Event, a Action) error {
 		}
 		if attempt, ok := sim.active[a.Stage]; !ok || attempt != a.StageAttempt {
 			return errors.New("the attempt is not active")
+		}
+		for _, p := range sim.s.tasks[a.Task].set.stage.parents {
+			for m, out := range sim.reads[[2]int{a.Stage, a.StageAttempt}][p.Shuffle] {
+				if now := sim.s.outputs.shuffles[p.Shuffle]; !now.have[m] || now.outputs[m].Attempt != out.Attempt {
+					return fmt.Errorf("map output %d of shuffle %d, which the task reads, is known to be lost", m, p.Shuffle)
+				}
+			}
 		}
 		x.running[a.Task] = true
 		t := &simTask{LaunchTask: a, reads: sim.reads[[2]int{a.Stage, a.StageAttempt}]}

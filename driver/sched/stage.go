@@ -136,7 +136,7 @@ func (s *Scheduler) submit(st *stage) {
 			continue
 		}
 		st.waiting = false
-		for _, p := range st.parents {
+		for _, p := range slices.Backward(st.parents) { // the first parent comes off the stack first
 			if s.outputs.complete(p.Shuffle, p.Tasks) {
 				continue
 			}
@@ -293,7 +293,15 @@ func (s *Scheduler) outputsLost(all []lost) {
 	for _, l := range all {
 		s.emit(OutputsUnregistered{Shuffle: l.shuffle, Maps: l.maps})
 		st := s.byShuffle[l.shuffle]
-		if st == nil || st.active == nil {
+		if st == nil {
+			continue
+		}
+		for _, c := range st.children {
+			if c.active != nil && slices.Contains(c.parents, st) {
+				s.markStale(c.active)
+			}
+		}
+		if st.active == nil {
 			continue // computed again when a stage is about to read them, or fails to
 		}
 		for _, m := range l.maps {
@@ -304,6 +312,32 @@ func (s *Scheduler) outputsLost(all []lost) {
 			}
 		}
 	}
+}
+
+// markStale notes that an attempt reads outputs that are lost: second copies of its tasks could not.
+func (s *Scheduler) markStale(ts *taskSet) {
+	if ts.stale {
+		return
+	}
+	ts.stale = true
+	ts.spec = nil
+	s.dequeueIfIdle(ts)
+	s.stale = append(s.stale, ts)
+}
+
+// endStale ends attempts that have tasks to launch which could not read their input any more. Attempts whose tasks all run are
+// left alone: these may have read it already, and nothing would have to be computed again.
+func (s *Scheduler) endStale() {
+	if len(s.stale) == 0 {
+		return
+	}
+	s.stale = slices.DeleteFunc(s.stale, func(ts *taskSet) bool {
+		if ts.active() && ts.pending > 0 {
+			s.endAttempt(ts.stage, ErrOutputsLost)
+			s.later(ts.stage)
+		}
+		return !ts.active()
+	})
 }
 
 // fetchFailed ends the attempt that could not read a map output, has the output written again, and the rest of the stage

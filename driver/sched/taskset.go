@@ -21,6 +21,7 @@ type taskSet struct {
 	running   []*task
 
 	queued bool // in the pool's queue
+	stale  bool // in Scheduler.stale: what it reads is lost in part
 	dirty  bool // in Scheduler.dirtySets: free slots are to be offered to it
 
 	// Where pending tasks would like to run. All nil for a set without preferences, whose new tasks are found by next alone.
