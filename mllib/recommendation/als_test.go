@@ -1,0 +1,234 @@
+package recommendation_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/mllib/recommendation"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+type (
+	rating   = recommendation.Rating[int64, int64]
+	settings = recommendation.ALS[int64, int64]
+)
+
+// planted makes the ratings of a matrix of the given rank, each cell kept with the given probability.
+func planted(seed uint64, users, items, rank int, keep float64) []rating {
+	r := rand.New(rand.NewPCG(seed, 1))
+	u, v := make([]float64, users*rank), make([]float64, items*rank)
+	for i := range u {
+		u[i] = r.Float64() + 0.5
+	}
+	for i := range v {
+		v[i] = r.Float64() + 0.5
+	}
+	var rs []rating
+	for i := range users {
+		for j := range items {
+			s := 0.0
+			for k := range rank {
+				s += u[i*rank+k] * v[j*rank+k]
+			}
+			if r.Float64() < keep {
+				rs = append(rs, rating{User: int64(i * 7), Item: int64(j * 3), Value: float32(s)})
+			}
+		}
+	}
+	return rs
+}
+
+func rmse(m *recommendation.Model[int64, int64], rs []rating) float64 {
+	s := 0.0
+	for _, r := range rs {
+		p, _ := m.Predict(r.User, r.Item)
+		s += (p - float64(r.Value)) * (p - float64(r.Value))
+	}
+	return math.Sqrt(s / float64(len(rs)))
+}
+
+func TestRecoversPlantedRank(t *testing.T) {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	rs := planted(1, 60, 40, 2, 0.6)
+	m, err := settings{Rank: 2, RegParam: 1e-4, MaxIter: 15}.Fit(context.Background(), rdd.Parallelize(sc, rs, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := rmse(m, rs); e > 0.02 {
+		t.Errorf("rmse is %g on noise-free ratings of the same rank", e)
+	}
+}
+
+func TestSameModelHoweverComputed(t *testing.T) {
+	rs := planted(2, 50, 30, 3, 0.5)
+	var want string
+	for _, master := range []string{"local[1]", "local[4]"} {
+		for _, partitions := range []int{2, 5} {
+			sc := driver.New(driver.Master(master))
+			m, err := settings{Rank: 4, MaxIter: 3}.Fit(context.Background(), rdd.Parallelize(sc, rs, partitions))
+			sc.Stop()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want == "" {
+				want = m.SHA256()
+			}
+			if got := m.SHA256(); got != want {
+				t.Errorf("%s, %d partitions: model %s, want %s", master, partitions, got, want)
+			}
+		}
+	}
+}
+
+// TestSolvesNormalEquations holds the vectors of the users, which are solved last, against their equations written down densely.
+func TestSolvesNormalEquations(t *testing.T) {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	rs := planted(3, 20, 15, 2, 0.7)
+	for _, c := range []settings{
+		{Rank: 3, MaxIter: 4, RegParam: 0.2},
+		{Rank: 3, MaxIter: 4, RegParam: 0.2, ImplicitPrefs: true, Alpha: 2},
+		{Rank: 3, MaxIter: 4, RegParam: 0.2, NumUserBlocks: 1, NumItemBlocks: 1},
+	} {
+		m, err := c.Fit(context.Background(), rdd.Parallelize(sc, rs, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ui, u := range m.UserIDs {
+			x := m.UserFactors[ui*3 : ui*3+3]
+			var grad [3]float64
+			n := 0.0
+			for ii, i := range m.ItemIDs {
+				y := m.ItemFactors[ii*3 : ii*3+3]
+				dot := 0.0
+				for k := range 3 {
+					dot += float64(x[k]) * float64(y[k])
+				}
+				value, seen := float32(0), false
+				for _, r := range rs {
+					if r.User == u && r.Item == i {
+						value, seen = r.Value, true
+					}
+				}
+				conf, pref := 0.0, 0.0
+				switch {
+				case c.ImplicitPrefs && seen && value > 0:
+					conf, pref = 1+c.Alpha*float64(value), 1
+					n++
+				case c.ImplicitPrefs:
+					conf, pref = 1, 0
+				case seen:
+					conf, pref = 1, float64(value)
+					n++
+				}
+				for k := range 3 {
+					grad[k] += conf * (dot - pref) * float64(y[k])
+				}
+			}
+			for k := range 3 {
+				if g := grad[k] + c.RegParam*n*float64(x[k]); math.Abs(g) > 1e-3 {
+					t.Errorf("%+v: user %d: gradient %g of number %d", c, u, g, k)
+				}
+			}
+		}
+	}
+}
+
+func TestNonnegative(t *testing.T) {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	m, err := settings{Rank: 4, Nonnegative: true}.Fit(context.Background(), rdd.Parallelize(sc, planted(4, 30, 20, 2, 0.6), 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(append([]float32{}, m.UserFactors...), m.ItemFactors...) {
+		if !(f >= 0) {
+			t.Fatalf("a vector has %g", f)
+		}
+	}
+}
+
+func TestStringIDsSaveAndLoad(t *testing.T) {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	type named = recommendation.Rating[string, int32]
+	var rs []named
+	for _, r := range planted(5, 12, 10, 2, 0.8) {
+		rs = append(rs, named{fmt.Sprint("user ", r.User), int32(r.Item), r.Value})
+	}
+	m, err := recommendation.ALS[string, int32]{Rank: 2}.Fit(context.Background(), rdd.Parallelize(sc, rs, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if err := m.Write(&file); err != nil {
+		t.Fatal(err)
+	}
+	back, err := recommendation.ReadModel[string, int32](bytes.NewReader(file.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.SHA256() != m.SHA256() {
+		t.Error("the model that was read differs from the one written")
+	}
+	got, want := back.Recommend("user 7", 3, nil), m.Recommend("user 7", 3, nil)
+	if fmt.Sprint(got) != fmt.Sprint(want) || len(got) != 3 {
+		t.Errorf("recommends %v, want %v", got, want)
+	}
+	if p, ok := back.Predict("nobody", 3); ok || !math.IsNaN(p) {
+		t.Errorf("an unknown user gets %v, %v", p, ok)
+	}
+	bad := bytes.Clone(file.Bytes())
+	bad[len(bad)/2] ^= 1
+	if _, err := recommendation.ReadModel[string, int32](bytes.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "checksum") {
+		t.Errorf("a damaged model gives %v", err)
+	}
+	if _, err := recommendation.ReadModel[int64, int32](bytes.NewReader(file.Bytes())); err == nil || !strings.Contains(err.Error(), "string") {
+		t.Errorf("ids of another type give %v", err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	fit := func(a settings, rs ...rating) string {
+		_, err := a.Fit(context.Background(), rdd.Parallelize(sc, rs, 2))
+		return fmt.Sprint(err)
+	}
+	for _, c := range []struct{ got, want string }{
+		{fit(settings{}), "no ratings"},
+		{fit(settings{Rank: -1}, rating{1, 1, 1}), "Rank is -1"},
+		{fit(settings{}, rating{1, 5, float32(math.NaN())}), "must be finite"},
+		{fit(settings{RegParam: -1}, rating{1, 5, 1}), "RegParam"},
+	} {
+		if !strings.Contains(c.got, c.want) {
+			t.Errorf("error %q does not say %q", c.got, c.want)
+		}
+	}
+}
+
+func ExampleALS() {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	ratings := rdd.Parallelize(sc, []recommendation.Rating[string, string]{
+		{User: "ann", Item: "Alien", Value: 5}, {User: "ann", Item: "Brazil", Value: 1},
+		{User: "bob", Item: "Alien", Value: 5}, {User: "bob", Item: "Brazil", Value: 1}, {User: "bob", Item: "Casablanca", Value: 5},
+		{User: "eve", Item: "Brazil", Value: 5}, {User: "eve", Item: "Casablanca", Value: 1},
+	}, 2)
+	model, err := recommendation.ALS[string, string]{Rank: 2, RegParam: 0.01}.Fit(context.Background(), ratings)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range model.Recommend("ann", 1, map[string]bool{"Alien": true, "Brazil": true}) {
+		fmt.Println(s.Item, s.Rating > 3)
+	}
+	// Output: Casablanca true
+}
