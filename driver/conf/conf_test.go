@@ -315,8 +315,14 @@ func FuzzProperties(f *testing.F) {
 
 func ExampleConf_Put() {
 	c := New()
-	c.Put(Setting{Key: "spark.executor.memory", Value: "4g", Source: Flag, From: "--executor-memory"})
-	c.Put(Setting{Key: "spark.executor.memory", Value: "2g", Source: File, From: "spark-defaults.conf:3"})
+	for _, s := range []Setting{
+		{Key: "spark.executor.memory", Value: "4g", Source: Flag, From: "--executor-memory"},
+		{Key: "spark.executor.memory", Value: "2g", Source: File, From: "spark-defaults.conf:3"},
+	} {
+		if err := c.Put(s); err != nil {
+			fmt.Println(err)
+		}
+	}
 	fmt.Println(c.Bytes("spark.executor.memory")>>20, "MiB, from", c.Lookup("spark.executor.memory").From)
 	fmt.Println(c.Set("spark.executor.memroy", "1g"))
 	// Output:

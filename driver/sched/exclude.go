@@ -146,11 +146,13 @@ func (s *Scheduler) endExclusions() {
 		return
 	}
 	maps.DeleteFunc(s.exclusion.hosts, func(_ string, until time.Duration) bool { return until <= s.now })
-	for _, name := range slices.Sorted(maps.Keys(s.executors)) {
-		if x := s.executors[name]; x.excludedUntil > 0 && x.excludedUntil <= s.now {
-			x.excludedUntil = 0
-			s.exclusion.executors--
-			s.markFree(x)
+	if s.exclusion.executors > 0 {
+		for _, name := range slices.Sorted(maps.Keys(s.executors)) {
+			if x := s.executors[name]; x.excludedUntil > 0 && x.excludedUntil <= s.now {
+				x.excludedUntil = 0
+				s.exclusion.executors--
+				s.markFree(x)
+			}
 		}
 	}
 	for _, ts := range slices.Clone(s.sets) {

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -53,6 +54,30 @@ func (o *Outputs) Of(id int) []shuffle.Output {
 		}
 	}
 	return list
+}
+
+// preferredShare is the part of a reduce partition's input that a host must hold to be worth running there.
+const preferredShare = 0.2
+
+// Hosts lists the hosts that hold at least a fifth of the bytes of a reduce partition, the largest share first: where a task
+// that reads it is best run. It looks at every map output of the shuffle.
+func (o *Outputs) Hosts(id, reduce int) []string {
+	t := o.shuffles[id]
+	if t == nil {
+		return nil
+	}
+	sizes := map[string]int64{}
+	total := int64(0)
+	for m, have := range t.have {
+		if out := &t.outputs[m]; have && reduce >= 0 && reduce < len(out.Sizes) {
+			sizes[out.Location.Host] += out.Sizes[reduce]
+			total += out.Sizes[reduce]
+		}
+	}
+	maps.DeleteFunc(sizes, func(host string, n int64) bool {
+		return host == "" || n == 0 || float64(n) < preferredShare*float64(total)
+	})
+	return slices.SortedFunc(maps.Keys(sizes), func(a, b string) int { return cmp.Or(cmp.Compare(sizes[b], sizes[a]), cmp.Compare(a, b)) })
 }
 
 // complete says whether all of a shuffle's outputs are registered.

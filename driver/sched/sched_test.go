@@ -176,6 +176,21 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+func TestOutputHosts(t *testing.T) {
+	o := newOutputs()
+	for m, host := range []string{"h1", "h2", "h2", "h3"} {
+		o.put(7, 4, m, shuffle.Output{Location: shuffle.Location{Executor: "e" + host, Host: host}, Sizes: []int64{10, 0, int64(m) * 100}})
+	}
+	for reduce, want := range [][]string{{"h2", "h1", "h3"}, nil, {"h2", "h3"}, nil} {
+		if got := o.Hosts(7, reduce); !slices.Equal(got, want) {
+			t.Errorf("partition %d: %v, want %v", reduce, got, want)
+		}
+	}
+	if got := o.Hosts(8, 0); got != nil {
+		t.Errorf("unknown shuffle: %v", got)
+	}
+}
+
 // TestTimeDoesNotGoBack gives the scheduler a clock that jumps back.
 func TestTimeDoesNotGoBack(t *testing.T) {
 	now := time.Unix(1000, 0)
