@@ -52,7 +52,8 @@ type Scheduler struct {
 
 	executors map[string]*executor
 	hosts     map[string]*host
-	free      [][]*executor // by free slots, from 1: the executors that have so many
+	lived     map[string][]string // the executors that each host ever had: outputs outlive executors, not hosts
+	free      [][]*executor       // by free slots, from 1: the executors that have so many
 	freeSlots int
 	freeSince time.Duration // when slots last became free after all were taken
 
@@ -100,7 +101,7 @@ func New(set Settings) *Scheduler {
 	s := &Scheduler{
 		set: set, outputs: newOutputs(),
 		jobs: map[int]*job{}, byShuffle: map[int]*stage{},
-		executors: map[string]*executor{}, hosts: map[string]*host{},
+		executors: map[string]*executor{}, hosts: map[string]*host{}, lived: map[string][]string{},
 		tasks: map[TaskID]*task{}, commits: map[commitKey]TaskID{},
 		starvedSince: -1,
 	}
@@ -227,6 +228,7 @@ func (s *Scheduler) executorAdded(e *ExecutorAdded) {
 	}
 	x := &executor{name: e.Executor, host: h, slots: e.Cores / max(s.set.CPUs, 1)}
 	h.executors = append(h.executors, x)
+	s.lived[e.Host] = append(s.lived[e.Host], x.name)
 	s.executors[x.name] = x
 	if until := s.exclusion.hosts[e.Host]; until > s.now {
 		s.excludeExecutor(x, until)
@@ -259,9 +261,10 @@ func (s *Scheduler) hostLost(e *HostLost) {
 		}
 	}
 	s.outputsLost(s.outputs.dropHost(e.Host))
-	for _, x := range gone { // whatever name of the host their outputs give
-		s.outputsLost(s.outputs.dropExecutor(x.name))
+	for _, name := range s.lived[e.Host] { // whatever name of the host their outputs give
+		s.outputsLost(s.outputs.dropExecutor(name))
 	}
+	delete(s.lived, e.Host)
 	for i, x := range gone {
 		s.tasksLost(x, tasks[i], e.Reason, false)
 	}
