@@ -1,29 +1,73 @@
 package driver
 
 import (
+	"context"
+	"fmt"
 	"path/filepath"
 	"time"
 
+	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/driver/sched"
 	"github.com/spark-go/spark-go/executor"
+	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/shuffle"
 )
 
-// backend carries tasks to executors. What executors report it puts into the loop's queue. Its methods do not wait for executors.
-type backend interface {
-	Start() error
-	SendStage(executor string, b *protocol.StageBinary)
-	Launch(executor string, tasks []protocol.TaskDesc)
-	Kill(executor string, task int64, reason string)
-	RemoveStage(executor string, key protocol.StageKey)
-	RemoveDataset(id int, wait bool)
-	RemoveShuffle(id int)
-	Stop()
+func newBackend(c *Context) (cluster.Backend, error) {
+	if c.master.local {
+		return newLocalBackend(c)
+	}
+	return newClusterBackend(c)
 }
 
-func newBackend(c *Context) (backend, error) {
-	return newLocalBackend(c)
+// startBackend starts the executors and feeds what they report to the loop.
+func (c *Context) startBackend() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.closers = append(c.closers, cancel)
+	return c.backend.Start(ctx, func(e cluster.Event) {
+		switch e := e.(type) {
+		case cluster.TaskResults:
+			c.loop.queue.put(results{e.Executor, e.Results})
+		case cluster.BlockUpdates:
+			c.loop.queue.put(blockUpdates{e.Executor, e.Updates})
+		case cluster.ExecutorAdded:
+			c.loop.queue.put(sched.ExecutorAdded{Executor: e.Executor, Host: e.Host, Cores: e.Cores})
+		case cluster.ExecutorLost:
+			c.loop.queue.put(sched.ExecutorLost{Executor: e.Executor, Reason: fmt.Errorf("executor %s was lost: %s", e.Executor, e.Reason), OutputsLost: e.OutputsLost, Fault: e.Fault})
+		case cluster.HostLost:
+			c.loop.queue.put(sched.HostLost{Host: e.Host, Reason: fmt.Errorf("host %s was lost: %s", e.Host, e.Reason)})
+		case cluster.Failed:
+			c.loop.queue.put(noExecutors{e.Err})
+		case cluster.Heartbeat:
+		}
+	})
+}
+
+// newClusterBackend makes executors in processes of their own on this machine. The driver serves the values of broadcasts to them.
+func newClusterBackend(c *Context) (cluster.Backend, error) {
+	settings := map[string]string{}
+	for _, s := range c.conf.Settings() {
+		settings[s.Key] = s.Value
+	}
+	for _, key := range executor.SettingKeys {
+		settings[key] = c.Setting(key)
+	}
+	config := cluster.Config{
+		App: c.appID, Executors: c.master.hosts, Cores: c.master.cores, Memory: c.master.memory, Settings: settings,
+		Heartbeat: c.conf.Duration("spark.executor.heartbeatInterval"), Timeout: c.conf.Duration("spark.network.timeout"),
+		MaxFrame: c.conf.Int("spark.rpc.message.maxSize") << 20, LocalDir: c.dir,
+		SharedDisk: c.conf.Bool("spark.shuffle.readHostLocalDisk"),
+	}
+	local := cluster.NewLocal(config)
+	addr := "unix:" + filepath.Join(local.SocketDir(), "driver")
+	server, err := blocks.Serve(addr, local.Secret(), blocks.ServerConfig{Provider: broadcastBlocks{c}})
+	if err != nil {
+		return nil, fmt.Errorf("serve broadcasts: %w", err)
+	}
+	c.closers = append(c.closers, func() { _ = server.Close() })
+	settings[executor.DriverBlocks] = server.Addr()
+	return local, nil
 }
 
 // localBackend runs tasks in the driver's own process: executor "driver" on this host.
@@ -31,51 +75,58 @@ type localBackend struct {
 	ctx    *Context
 	runner *executor.Runner
 	dir    string
+	handle func(cluster.Event)
 }
 
 const localExecutor = "driver"
 
 func newLocalBackend(c *Context) (*localBackend, error) {
 	b := &localBackend{ctx: c, dir: filepath.Join(c.dir, "shuffle")}
-	memory := c.conf.Bytes("spark.driver.memory")
+	settings := map[string]string{}
+	for _, key := range executor.SettingKeys {
+		settings[key] = c.Setting(key)
+	}
+	cfg := executor.Settings(settings)
+	cfg.Memory = executor.Share(c.conf.Bytes("spark.driver.memory"), settings)
+	cfg.Location = shuffle.Location{Executor: localExecutor, Host: c.appID, Dir: b.dir}
+	cfg.LocalDir = c.dir
+	cfg.Broadcasts = c
+	cfg.Report = func(r protocol.TaskResult) {
+		b.handle(cluster.TaskResults{Executor: localExecutor, Results: []protocol.TaskResult{r}})
+	}
 	var err error
-	b.runner, err = executor.NewRunner(executor.Config{
-		Memory:           int64(float64(memory) * c.conf.Float("spark.memory.fraction")),
-		StorageFraction:  c.conf.Float("spark.memory.storageFraction"),
-		Location:         shuffle.Location{Executor: localExecutor, Host: c.appID, Dir: b.dir},
-		LocalDir:         c.dir,
-		Compression:      compression(c),
-		MaxBytesInFlight: c.conf.Bytes("spark.reducer.maxSizeInFlight"),
-		Broadcasts:       c,
-		Report: func(r protocol.TaskResult) {
-			c.loop.queue.put(results{localExecutor, []protocol.TaskResult{r}})
-		},
-	})
+	b.runner, err = executor.NewRunner(cfg)
 	return b, err
 }
 
-func compression(c *Context) string {
-	if !c.conf.Bool("spark.shuffle.compress") {
-		return "none"
-	}
-	return c.conf.Get("spark.io.compression.codec")
-}
-
-func (b *localBackend) Start() error {
-	b.ctx.loop.queue.put(sched.ExecutorAdded{Executor: localExecutor, Host: b.ctx.appID, Cores: b.ctx.master.cores})
+func (b *localBackend) Start(_ context.Context, handle func(cluster.Event)) error {
+	b.handle = handle
+	handle(cluster.ExecutorAdded{Executor: localExecutor, Host: b.ctx.appID, Cores: b.ctx.master.cores})
 	return nil
 }
 
-func (b *localBackend) SendStage(_ string, s *protocol.StageBinary) { b.runner.AddStage(*s) }
+func (b *localBackend) SendStage(_ string, s *protocol.StageBinary) error {
+	return b.runner.AddStage(*s)
+}
 
-func (b *localBackend) Launch(_ string, tasks []protocol.TaskDesc) {
+func (b *localBackend) Launch(_ string, tasks []protocol.TaskDesc) error {
 	for _, t := range tasks {
 		b.runner.Launch(t)
 	}
+	return nil
 }
 
-func (b *localBackend) Kill(_ string, task int64, reason string)    { b.runner.Kill(task, reason) }
-func (b *localBackend) RemoveStage(_ string, key protocol.StageKey) { b.runner.RemoveStage(key) }
-func (b *localBackend) RemoveDataset(id int, _ bool)                { b.runner.RemoveDataset(id) }
-func (b *localBackend) RemoveShuffle(id int)                        { _ = shuffle.RemoveShuffle(b.dir, id) }
-func (b *localBackend) Stop()                                       { b.runner.Close(2 * time.Second) }
+func (b *localBackend) Kill(_ string, task int64, reason string) error {
+	b.runner.Kill(task, reason)
+	return nil
+}
+
+func (b *localBackend) Remove(r protocol.Remove) {
+	if r.Kind == protocol.RemoveShuffle {
+		_ = shuffle.RemoveShuffle(b.dir, r.ID)
+		return
+	}
+	b.runner.Remove(r)
+}
+
+func (b *localBackend) Stop() { b.runner.Close(2 * time.Second) }

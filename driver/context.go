@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/driver/conf"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
@@ -24,7 +25,7 @@ type Context struct {
 	appID     string
 	dir       string // private to the application, removed by Stop
 	lock      *os.File
-	backend   backend
+	backend   cluster.Backend
 	loop      *loop
 	events    eventBus
 	maxResult int64
@@ -72,7 +73,7 @@ func Set(key, value string) Option {
 // What is wrong with the settings, or with starting the executors, does not stop the program here: it is what every action returns,
 // and what Err tells. Call Stop when done.
 func New(options ...Option) *Context {
-	serveIfExecutor()
+	Serve()
 	c, err := start(options)
 	if err != nil {
 		c.err = err
@@ -126,7 +127,7 @@ func start(options []Option) (*Context, error) {
 	if settings.Bool("spark.driver.handleSignals") {
 		c.watchSignals()
 	}
-	if err := c.backend.Start(); err != nil {
+	if err := c.startBackend(); err != nil {
 		return c, err
 	}
 	return c, nil
@@ -214,7 +215,7 @@ func (c *Context) mergeUpdate(u protocol.AccumulatorUpdate) {
 
 // Unpersist implements rdd.Session.
 func (c *Context) Unpersist(ctx context.Context, dataset int, wait bool) error {
-	c.backend.RemoveDataset(dataset, wait)
+	c.backend.Remove(protocol.Remove{Kind: protocol.RemoveDataset, ID: dataset})
 	c.loop.call(func() { c.loop.forgetDataset(dataset) })
 	return nil
 }

@@ -132,7 +132,10 @@ func (c *Context) Run(ctx context.Context, spec rdd.Job) error {
 	if !c.submit(j) {
 		return fmt.Errorf("%s: %w", spec.Name, ErrStopped)
 	}
-	return c.await(ctx, j)
+	if err := c.await(ctx, j); err != nil {
+		return err
+	}
+	return rdd.AfterJob(ctx, spec.Target)
 }
 
 // await handles a job's results until it ends. When ctx ends or a result cannot be handled the job is cancelled, and its end still

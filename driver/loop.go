@@ -32,6 +32,7 @@ type loop struct {
 	launches map[string][]protocol.TaskDesc        // of the current round, by executor
 	order    []string                              // executors in launches, in the scheduler's order
 	nextID   int                                   // of stages
+	lost     error                                 // why there will be no executors any more
 	blocks   map[protocol.BlockID]map[string]bool  // who caches what
 }
 
@@ -82,6 +83,9 @@ type results struct {
 	executor string
 	tasks    []protocol.TaskResult
 }
+
+// noExecutors says that no executor is left and none will come.
+type noExecutors struct{ err error }
 
 // blockUpdates say what an executor caches.
 type blockUpdates struct {
@@ -164,6 +168,11 @@ func (l *loop) take(item any) {
 	case ask:
 		v.do()
 		close(v.done)
+	case noExecutors:
+		for id := range l.jobs {
+			l.fail(id, v.err)
+		}
+		l.lost = v.err
 	case sched.ExecutorLost:
 		l.forgetExecutor(v.Executor)
 		l.ctx.events.publish(ExecutorRemoved{Executor: v.Executor, Reason: fmt.Sprint(v.Reason)})
@@ -180,6 +189,10 @@ func (l *loop) take(item any) {
 
 // submit plans a job and gives it to the scheduler.
 func (l *loop) submit(j *job) {
+	if l.lost != nil {
+		j.finish(l.lost)
+		return
+	}
 	p := plan.New(plan.Of(j.spec.Target), plan.Options{
 		First:      l.nextID,
 		Partitions: j.spec.Partitions,
@@ -247,7 +260,7 @@ func (l *loop) act(a sched.Action) {
 	case sched.LaunchTask:
 		l.launch(a)
 	case sched.KillTask:
-		l.ctx.backend.Kill(a.Executor, int64(a.Task), a.Reason)
+		_ = l.ctx.backend.Kill(a.Executor, int64(a.Task), a.Reason) // an executor that is gone has ended its tasks
 	case sched.TaskEnded:
 		l.ended(a)
 	case sched.Result:
@@ -279,7 +292,7 @@ func (l *loop) encode(a sched.StageSubmitted) {
 		return
 	}
 	inputs := map[int][]shuffle.Output{}
-	for _, id := range rdd.Inputs(plan.Dataset(a.Stage.Target)) {
+	for _, id := range st.program.Inputs() {
 		inputs[id] = l.sched.Outputs().Of(id)
 	}
 	properties := map[string]string(nil)
@@ -302,11 +315,7 @@ func (l *loop) launch(a sched.LaunchTask) {
 		splits, err = st.program.Splits(a.Partition)
 	}
 	if err != nil {
-		// A program that cannot be written fails the same way each time: end the job with the cause.
-		l.queue.put(results{a.Executor, []protocol.TaskResult{{ID: int64(a.Task), Outcome: protocol.Failed, Error: err.Error()}}})
-		for _, id := range st.jobs {
-			l.fail(id, err)
-		}
+		l.refuse(st, a, err)
 		return
 	}
 	key := protocol.StageKey{Stage: a.Stage, Attempt: a.StageAttempt}
@@ -317,7 +326,12 @@ func (l *loop) launch(a sched.LaunchTask) {
 	}
 	if !has[key] {
 		has[key] = true
-		l.ctx.backend.SendStage(a.Executor, st.binary)
+		err := l.ctx.backend.SendStage(a.Executor, st.binary)
+		var large *protocol.TooLargeError
+		if errors.As(err, &large) {
+			l.refuse(st, a, fmt.Errorf("the program of stage %d takes %d bytes, more than spark.rpc.message.maxSize allows: broadcast large values instead of binding them", a.Stage, large.Size))
+			return
+		}
 	}
 	if _, ok := l.launches[a.Executor]; !ok {
 		l.order = append(l.order, a.Executor)
@@ -326,10 +340,27 @@ func (l *loop) launch(a sched.LaunchTask) {
 	l.ctx.events.publish(TaskStarted{Task: int64(a.Task), Stage: a.Stage, StageAttempt: a.StageAttempt, Partition: a.Partition, Attempt: a.Attempt, Executor: a.Executor, Locality: a.Locality.String(), Speculative: a.Speculative})
 }
 
+// refuse ends the jobs of a task that cannot be sent: it would fail the same way each time.
+func (l *loop) refuse(st *stageState, a sched.LaunchTask, err error) {
+	l.queue.put(results{a.Executor, []protocol.TaskResult{{ID: int64(a.Task), Outcome: protocol.Failed, Error: err.Error()}}})
+	for _, id := range st.jobs {
+		l.fail(id, err)
+	}
+}
+
 // flush sends the launches of a round, one message an executor.
 func (l *loop) flush() {
 	for _, e := range l.order {
-		l.ctx.backend.Launch(e, l.launches[e])
+		err := l.ctx.backend.Launch(e, l.launches[e])
+		var large *protocol.TooLargeError
+		if errors.As(err, &large) {
+			for _, t := range l.launches[e] {
+				cause := fmt.Errorf("the input of partition %d of stage %d takes %d bytes, more than spark.rpc.message.maxSize allows: use more partitions, or read it from files", t.Partition, t.Stage.Stage, large.Size)
+				if st := l.stages[t.Stage.Stage]; st != nil {
+					l.refuse(st, sched.LaunchTask{Task: sched.TaskID(t.ID), Executor: e}, cause)
+				}
+			}
+		}
 		delete(l.launches, e)
 	}
 	l.order = l.order[:0]
@@ -429,11 +460,15 @@ func (l *loop) completed(a sched.StageCompleted) {
 	}
 	delete(l.stages, a.Stage.ID)
 	key := protocol.StageKey{Stage: a.Stage.ID, Attempt: a.Attempt}
+	sent := false
 	for e, has := range l.ready {
 		if has[key] {
-			delete(has, key)
-			l.ctx.backend.RemoveStage(e, key)
+			delete(l.ready[e], key)
+			sent = true
 		}
+	}
+	if sent {
+		l.ctx.backend.Remove(protocol.Remove{Kind: protocol.RemoveStage, ID: key.Stage, Attempt: key.Attempt})
 	}
 	ev := StageCompleted{Stage: a.Stage.ID, Attempt: a.Attempt, Time: time.Now()}
 	if a.Err != nil {

@@ -24,11 +24,14 @@ type Config struct {
 	Location         shuffle.Location // where this executor's map outputs lie; Dir is made when first needed
 	LocalDir         string           // of spills and cached blocks; required
 	Compression      string           // of map outputs; empty means lz4
+	SpillCompression string           // of spills; empty means lz4
 	MaxBytesInFlight int64
 	Fetcher          shuffle.Fetcher
 	Broadcasts       rdd.Broadcasts
 	// Report takes the end of each task. It is called from the tasks' goroutines.
 	Report func(protocol.TaskResult)
+	// Updates takes changes of the cached blocks that no task reports; nil leaves them to the next task's report.
+	Updates func([]protocol.BlockUpdate)
 }
 
 // Runner runs the tasks of one executor.
@@ -75,21 +78,26 @@ func NewRunner(cfg Config) (*Runner, error) {
 }
 
 // AddStage makes the program of a stage attempt known. It is read when the first task needs it.
-func (r *Runner) AddStage(b protocol.StageBinary) {
+func (r *Runner) AddStage(b protocol.StageBinary) error {
 	r.mu.Lock()
 	r.stages[b.Key] = &stage{binary: b}
 	r.mu.Unlock()
+	return nil
 }
 
-// RemoveStage forgets a stage attempt.
-func (r *Runner) RemoveStage(k protocol.StageKey) {
-	r.mu.Lock()
-	delete(r.stages, k)
-	r.mu.Unlock()
+// Remove forgets a stage attempt or the cached blocks of a dataset.
+func (r *Runner) Remove(m protocol.Remove) {
+	switch m.Kind {
+	case protocol.RemoveStage:
+		r.mu.Lock()
+		delete(r.stages, protocol.StageKey{Stage: m.ID, Attempt: m.Attempt})
+		r.mu.Unlock()
+	case protocol.RemoveDataset:
+		r.store.Remove(m.ID)
+	case protocol.RemoveBroadcast, protocol.RemoveShuffle:
+		// The runner keeps neither.
+	}
 }
-
-// RemoveDataset forgets the cached blocks of a dataset.
-func (r *Runner) RemoveDataset(id int) { r.store.Remove(id) }
 
 // Memory returns the runner's budget.
 func (r *Runner) Memory() *Memory { return r.memory }
@@ -154,7 +162,7 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 	mem := r.memory.Task()
 	env := &shuffle.Env{
 		Location: r.cfg.Location, SpillDir: filepath.Join(r.cfg.LocalDir, "task-"+strconv.FormatInt(desc.ID, 10)), Memory: mem,
-		Compression: r.cfg.Compression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
+		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
 	}
 	lent := &taskRuntime{runner: r, stage: st, env: env}
 	var task *rdd.Task

@@ -173,9 +173,12 @@ func (r *registry) executorExited(h *hostState, m *protocol.ExecutorExited) {
 // connEnded handles the end of a connection.
 func (r *registry) connEnded(p *peer, err error) {
 	r.setGone(p)
-	cause := "the connection ended: " + err.Error()
-	if errors.Is(err, io.EOF) {
-		cause = "the connection was closed by the other side"
+	cause := "the connection was closed by the other side"
+	if !errors.Is(err, io.EOF) {
+		cause = "the connection ended: " + err.Error()
+		if lost := p.host.lost || p.exec != nil && p.exec.lost; !lost {
+			r.config.Log.Warn("the connection to a peer ended", "peer", p.name, "error", err)
+		}
 	}
 	if x := p.exec; x != nil {
 		if !x.lost {

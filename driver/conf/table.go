@@ -52,6 +52,7 @@ var Keys = []Key{
 
 	{Group: "Shuffle and storage", Name: "spark.shuffle.compress", Kind: Bool, Default: "true", Doc: "Whether map outputs are compressed."},
 	{Name: "spark.shuffle.spill.compress", Kind: Bool, Default: "true", Doc: "Whether data spilled during shuffles is compressed."},
+	{Name: "spark.shuffle.readHostLocalDisk", Kind: Bool, Default: "true", Doc: "Whether executors on one machine open each other's map outputs instead of asking for them over the network."},
 	{Name: "spark.io.compression.codec", Kind: Choice, Choices: []string{"lz4", "zstd"}, Default: "lz4", Doc: "How map outputs, spills, broadcasts and cached blocks are compressed."},
 	{Name: "spark.reducer.maxSizeInFlight", Kind: Bytes, Unit: "m", Default: "48m", Min: "1m", Doc: "How much of map outputs a task fetches ahead."},
 	{Name: "spark.broadcast.blockSize", Kind: Bytes, Unit: "k", Default: "4m", Min: "1k", Doc: "The pieces in which broadcasts travel."},

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"os"
@@ -80,6 +81,19 @@ func (h *hostProcess) runJob(j *jobProcess) *protocol.ExecutorExited {
 	if h.spec.Listen != "" {
 		spec.Listen = h.spec.Listen // another machine's: any free port of the same address
 	}
+	var secure *tls.Config
+	control, err := newKeyPair()
+	if err == nil {
+		spec.Control, err = newKeyPair()
+	}
+	if err == nil {
+		spec.HostCert = control.Certificate
+		secure, err = mutualTLS(control, spec.Control.Certificate)
+	}
+	if err != nil {
+		exit.Start = err.Error()
+		return exit
+	}
 	p, err := newPipes()
 	if err != nil {
 		exit.Start = err.Error()
@@ -108,7 +122,7 @@ func (h *hostProcess) runJob(j *jobProcess) *protocol.ExecutorExited {
 				return sendSpec(p.line, spec)
 			},
 		}, nil
-	}, h.spec.SockDir, os.Stdout, os.Stderr, h.log))
+	}, h.spec.SockDir, secure, os.Stdout, os.Stderr, h.log))
 	if err := begin(h.ctx, client); err != nil {
 		j.mu.Lock()
 		c := j.child

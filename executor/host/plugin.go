@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -225,12 +226,12 @@ func (l *pluginLog) StandardWriter(*hclog.StandardLoggerOptions) io.Writer { ret
 var errNotStarter = errors.New("go-plugin returned something else than the executor's client")
 
 // clientConfig is go-plugin's configuration in the host.
-func clientConfig(start func(cmd *exec.Cmd) (*jobRunner, error), sockets string, stdout, stderr io.Writer, logger *slog.Logger) *plugin.ClientConfig {
+func clientConfig(start func(cmd *exec.Cmd) (*jobRunner, error), sockets string, secure *tls.Config, stdout, stderr io.Writer, logger *slog.Logger) *plugin.ClientConfig {
 	return &plugin.ClientConfig{
 		HandshakeConfig:  cookie,
 		Plugins:          plugin.PluginSet{pluginName: &starter{}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         true,
+		TLSConfig:        secure,
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
 			return start(cmd)
 		},

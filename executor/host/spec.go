@@ -58,6 +58,8 @@ type jobSpec struct {
 	Binary    Executable
 	Listen    string // for named blocks
 	SpillRoot string
+	Control   keyPair // of this end of the control channel
+	HostCert  []byte  // of the other end
 }
 
 // Executable identifies the file that a process runs.

@@ -355,7 +355,7 @@ func (m *TaskResults) write(w *writer) {
 }
 
 func (m *TaskResults) read(r *reader) {
-	n := r.count(16)
+	n := r.count(10)
 	if n == 0 {
 		m.Results = nil
 		return

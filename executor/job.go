@@ -1,0 +1,44 @@
+package executor
+
+import (
+	"time"
+
+	"github.com/spark-go/spark-go/executor/host"
+	"github.com/spark-go/spark-go/executor/protocol"
+)
+
+// jobRunner is a Runner in a job process.
+type jobRunner struct {
+	*Runner
+	broadcasts *broadcasts
+}
+
+// NewJobRunner makes the runner of a job process: what driver.New gives to host.MaybeServe.
+func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
+	cfg := Settings(c.Settings)
+	cfg.Memory = Share(c.MemoryBytes, c.Settings)
+	cfg.Location = c.Location
+	cfg.LocalDir = c.SpillRoot
+	cfg.Fetcher = c.Fetcher
+	b := newBroadcasts(c.Client, c.Settings[DriverBlocks])
+	cfg.Broadcasts = b
+	cfg.Report = c.Report
+	cfg.Updates = c.Updates
+	r, err := NewRunner(cfg)
+	return &jobRunner{r, b}, err
+}
+
+// Remove forgets a stage attempt, the blocks of a dataset, or a broadcast.
+func (j *jobRunner) Remove(m protocol.Remove) {
+	if m.Kind == protocol.RemoveBroadcast {
+		j.broadcasts.remove(m.ID)
+		return
+	}
+	j.Runner.Remove(m)
+}
+
+// Close ends all tasks.
+func (j *jobRunner) Close() error {
+	j.Runner.Close(time.Second)
+	return nil
+}
