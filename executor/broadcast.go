@@ -51,7 +51,10 @@ func CutBroadcast(value []byte, blockSize int, compress bool) ([][]byte, error) 
 	pieces := [][]byte{binary.AppendUvarint(head, uint64(len(value)))}
 	for len(value) > 0 {
 		n := min(blockSize, len(value))
-		piece := c.Append(make([]byte, 4, n+64), value[:n])
+		piece, err := c.Append(make([]byte, 4, n+64), value[:n])
+		if err != nil {
+			return nil, fmt.Errorf("compress a piece of a broadcast: %w", err)
+		}
 		binary.LittleEndian.PutUint32(piece, crc32.Checksum(piece[4:], castagnoli))
 		pieces = append(pieces, piece)
 		value = value[n:]

@@ -43,7 +43,7 @@ func (a partitionAction[T, R]) Run(t *Task, p int) ([]byte, error) {
 // runPartitions runs do on the given partitions (nil means all) and returns the results in their order.
 func runPartitions[T, R any](ctx context.Context, r RDD[T], name string, do partitionFunc[T, R], partitions []int) ([]R, error) {
 	n := len(partitions)
-	if partitions == nil {
+	if partitions == nil && r.node != nil { // eachPartition refuses the zero dataset
 		n = r.node.partitions
 	}
 	results := make([]R, n)

@@ -55,25 +55,30 @@ func (o mapPartitionsOp[T, U]) Compute(t *Task, p int) (Stream[U], error) {
 	return newSeqStream(t, out, &src.err), nil
 }
 
-// seqSource is a stream as the user's iterator; an error of the stream ends it early and is kept.
+// seqSource is a stream as the user's iterator; an error of the stream ends it early and is kept. Ranging over it again goes on
+// where the last range stopped, as after reading a header.
 type seqSource[T any] struct {
-	in  Stream[T]
-	err error
+	in   Stream[T]
+	rows []T // of the current batch, not yet yielded
+	err  error
 }
 
 func (s *seqSource[T]) seq(yield func(T) bool) {
-	for {
-		rows, err := s.in.Next()
-		if err != nil {
+	for s.err == nil {
+		rows := s.rows
+		for i := range rows {
+			if !yield(rows[i]) {
+				s.rows = rows[i+1:]
+				return
+			}
+		}
+		var err error
+		if s.rows, err = s.in.Next(); err != nil {
+			s.rows = nil
 			if err != io.EOF {
 				s.err = err
 			}
 			return
-		}
-		for _, row := range rows {
-			if !yield(row) {
-				return
-			}
 		}
 	}
 }

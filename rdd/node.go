@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/spark-go/spark-go/rdd/closure"
 )
@@ -13,22 +14,30 @@ import (
 // On the driver a node knows its dependencies; on an executor it is only its operation, its identity and how it is cached.
 type Node struct {
 	id         int
-	op         any // an Op[T]
+	line       atomic.Pointer[lineage]
 	partitions int
-	deps       []Dependency
 	session    Session
 	partition  any // the Partitioner[K] that placed the rows, or nil
 	kind       string
 	callSite   string
-	split      func(p int) any      // the input split of a partition; nil for operations that read no input of their own
-	hosts      func(p int) []string // the hosts near a partition's input; nil where it does not matter
-	err        error                // why no job can run on this dataset: a wrong function, a missing input
+	err        error // why no job can run on this dataset: a wrong function, a missing input
 
-	mu        sync.Mutex
-	name      string
-	level     StorageLevel
-	prepare   func(context.Context) error // what must run before the first job, such as sampling; nil when done
-	preparing chan struct{}               // closed when the preparation in progress ends
+	mu         sync.Mutex
+	name       string
+	level      StorageLevel
+	tracked    bool                        // the session is told when the dataset becomes unreachable
+	prepare    func(context.Context) error // what must run before the first job, such as sampling; nil when done
+	preparing  chan struct{}               // closed when the preparation in progress ends
+	checkpoint *checkpoint                 // what Checkpoint or LocalCheckpoint asked for; nil if neither was called
+}
+
+// lineage is how a dataset is computed. A checkpoint replaces it as a whole, so that whoever looks at a dataset while that happens
+// sees what was before or what is after, never a mixture.
+type lineage struct {
+	op    any // an Op[T]
+	deps  []Dependency
+	split func(p int) any      // the input split of a partition; nil for operations that read no input of their own
+	hosts func(p int) []string // the hosts near a partition's input; nil where it does not matter
 }
 
 // Dependency is an edge of the lineage: Narrow or *Shuffle.
@@ -76,11 +85,7 @@ func (n *Node) Session() Session { return n.session }
 func (n *Node) Partitions() int { return n.partitions }
 
 // Dependencies lists the edges to the parents. A checkpointed dataset has none.
-func (n *Node) Dependencies() []Dependency {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.deps
-}
+func (n *Node) Dependencies() []Dependency { return n.line.Load().deps }
 
 // Err says why no job can run on this dataset or on one derived from it; nil for a sound one.
 func (n *Node) Err() error { return n.err }
@@ -106,11 +111,13 @@ func (n *Node) Level() StorageLevel {
 }
 
 // PreferredHosts lists the hosts near the input of partition p, best first; nil where it does not matter.
-func (n *Node) PreferredHosts(p int) []string {
-	if n.hosts == nil {
+func (n *Node) PreferredHosts(p int) []string { return n.line.Load().preferred(p) }
+
+func (l *lineage) preferred(p int) []string {
+	if l.hosts == nil {
 		return nil
 	}
-	return n.hosts(p)
+	return l.hosts(p)
 }
 
 func (n *Node) String() string {
@@ -124,10 +131,14 @@ func (n *Node) String() string {
 // newNode makes a dataset of the session. An error of the operation or of a parent makes it, and everything derived from it,
 // unusable: transformations cannot fail, so the first action returns it.
 func newNode(s Session, kind string, op any, partitions int, err error, deps ...Dependency) *Node {
-	n := &Node{op: op, kind: kind, partitions: partitions, deps: deps, session: s, callSite: closure.UserPosition(), err: err}
+	n := &Node{kind: kind, partitions: partitions, session: s, callSite: closure.UserPosition(), err: err}
+	n.line.Store(&lineage{op: op, deps: deps})
 	for _, d := range deps {
 		if n.err == nil && d.On() != nil {
 			n.err = d.On().err
+		}
+		if sh, ok := d.(*Shuffle); ok {
+			trackShuffle(s, sh)
 		}
 	}
 	if s != nil {
@@ -157,6 +168,11 @@ func checkFuncs(kind string, fs ...any) error {
 // Ancestors lists n and all datasets that it is computed from, parents first, without recursion. With throughShuffles false it
 // stops at shuffle dependencies: the datasets of one stage.
 func Ancestors(n *Node, throughShuffles bool) []*Node {
+	return ancestors(n, throughShuffles, (*Node).Dependencies)
+}
+
+// ancestors is Ancestors for lineages as deps tells them; it is asked once for each dataset.
+func ancestors(n *Node, throughShuffles bool, dependencies func(*Node) []Dependency) []*Node {
 	type frame struct {
 		node *Node
 		deps []Dependency
@@ -164,7 +180,7 @@ func Ancestors(n *Node, throughShuffles bool) []*Node {
 	}
 	var order []*Node
 	seen := map[*Node]bool{n: true}
-	stack := []frame{{node: n, deps: n.Dependencies()}}
+	stack := []frame{{node: n, deps: dependencies(n)}}
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
 		if top.next == len(top.deps) {
@@ -179,7 +195,7 @@ func Ancestors(n *Node, throughShuffles bool) []*Node {
 		}
 		if p := d.On(); !seen[p] {
 			seen[p] = true
-			stack = append(stack, frame{node: p, deps: p.Dependencies()})
+			stack = append(stack, frame{node: p, deps: dependencies(p)})
 		}
 	}
 	return order

@@ -40,7 +40,8 @@ type RangePartitioner[K any] struct {
 	Bounds  []K // ascending, at most N-1
 	Compare func(a, b K) int
 	Descend bool
-	Source  int // the dataset that was sampled: what makes two of them different before they are
+	Source  int  // the dataset whose sort it was made for, before Bounds are known; 0 once and for all if they are given
+	natural bool // Compare is cmp.Compare
 }
 
 // NumPartitions returns N.

@@ -16,10 +16,28 @@ import (
 // Its bytes hold a flag, then every dataset, parents before children, as (number, level, operation), then the border: an Action or a
 // MapWriter. A dataset inside an operation is its place in that list. A dataset that a user's function drags along is not in the
 // list, which is how it is found and refused.
+//
+// A checkpoint may cut the lineage while the stage runs. Encode therefore fixes the lineage that its bytes were made of: splits,
+// inputs and places are those of the same lineage until the next Encode.
 type Program struct {
 	target *Node
 	final  any
 	base   map[*Node]*Node
+	fixed  map[*Node]encoded // of the last Encode; nil before
+}
+
+// encoded is a dataset as it stands in a program: its place in the list and the lineage that was written.
+type encoded struct {
+	index uint64
+	line  *lineage
+}
+
+// line is how n is computed in this program.
+func (pr *Program) line(n *Node) *lineage {
+	if e, ok := pr.fixed[n]; ok {
+		return e.line
+	}
+	return n.line.Load()
 }
 
 // NewProgram is the stage that ends at target with final, an Action or a MapWriter.
@@ -29,8 +47,14 @@ func NewProgram(target *Node, final any) *Program {
 
 // Encode writes the program to bytes, for DecodeProgram in a process of the same executable.
 func (pr *Program) Encode() ([]byte, error) {
-	nodes := Ancestors(pr.target, false)
-	enc := &programEncoder{index: make(map[*Node]uint64, len(nodes))}
+	enc := &programEncoder{fixed: map[*Node]encoded{}}
+	nodes := ancestors(pr.target, false, func(n *Node) []Dependency {
+		line := n.line.Load()
+		enc.fixed[n] = encoded{absent, line}
+		return line.deps
+	})
+	pr.fixed = enc.fixed
+	clear(pr.base)
 	c := enc.codec()
 	buf := append(make([]byte, 0, 64*len(nodes)+256), 0)
 	buf = binary.AppendUvarint(buf, uint64(len(nodes)))
@@ -39,10 +63,11 @@ func (pr *Program) Encode() ([]byte, error) {
 		if n.err != nil {
 			return nil, n.err
 		}
-		enc.index[n] = uint64(i)
+		line := enc.fixed[n].line
+		enc.fixed[n] = encoded{uint64(i), line}
 		buf = binary.AppendUvarint(buf, uint64(n.id))
 		buf = append(buf, byte(n.Level()))
-		if buf, err = c.Encode(buf, n.op); err != nil {
+		if buf, err = c.Encode(buf, line.op); err != nil {
 			return nil, fmt.Errorf("%s: rdd.%s: %w", n.callSite, n.kind, err)
 		}
 	}
@@ -56,9 +81,12 @@ func (pr *Program) Encode() ([]byte, error) {
 }
 
 type programEncoder struct {
-	index        map[*Node]uint64
+	fixed        map[*Node]encoded
 	accumulators bool
 }
+
+// absent is the place of a dataset that is not in the list yet.
+const absent = ^uint64(0)
 
 func (e *programEncoder) codec() *closure.Codec {
 	return &closure.Codec{Handles: map[reflect.Type]closure.Handles{
@@ -71,11 +99,11 @@ func (e *programEncoder) node(n *Node) (uint64, error) {
 	if n == nil {
 		return 0, nil
 	}
-	i, ok := e.index[n]
-	if !ok {
+	at, ok := e.fixed[n]
+	if !ok || at.index == absent {
 		return 0, fmt.Errorf("dataset %v is used inside a function that runs in tasks: collect it and bind the result, or join the two datasets", n)
 	}
-	return i + 1, nil
+	return at.index + 1, nil
 }
 
 func (e *programEncoder) variable(v *variable) (uint64, error) {
@@ -138,7 +166,7 @@ func (pr *Program) walk(p int, visit func(n *Node, p int) (stop bool)) {
 		if visit(cur.n, cur.p) {
 			continue
 		}
-		deps := cur.n.Dependencies()
+		deps := pr.line(cur.n).deps
 		for i := len(deps) - 1; i >= 0; i-- {
 			if d, ok := deps[i].(Narrow); ok {
 				parents := d.Parents(cur.p)
@@ -157,12 +185,12 @@ func (pr *Program) landmark(n *Node) *Node {
 		return b
 	}
 	cur := n
-	for cur.split == nil && cur.Level() == None {
-		deps := cur.Dependencies()
-		if len(deps) != 1 {
+	for cur.Level() == None {
+		line := pr.line(cur)
+		if line.split != nil || len(line.deps) != 1 {
 			break
 		}
-		d, ok := deps[0].(Narrow)
+		d, ok := line.deps[0].(Narrow)
 		if !ok || d.Of != nil {
 			break
 		}
@@ -179,12 +207,13 @@ func (pr *Program) Splits(p int) ([]byte, error) {
 	var err error
 	c := &closure.Codec{}
 	pr.walk(p, func(n *Node, p int) bool {
-		if n.split == nil || err != nil {
+		line := pr.line(n)
+		if line.split == nil || err != nil {
 			return err != nil
 		}
 		buf = binary.AppendUvarint(buf, uint64(n.id))
 		buf = binary.AppendUvarint(buf, uint64(p))
-		if buf, err = c.Encode(buf, n.split(p)); err != nil {
+		if buf, err = c.Encode(buf, line.split(p)); err != nil {
 			err = fmt.Errorf("%v: partition %d: %w", n, p, err)
 		}
 		return false
@@ -195,7 +224,7 @@ func (pr *Program) Splits(p int) ([]byte, error) {
 // Preferred lists where partition p is best computed: hosts near its input, nearest first.
 func (pr *Program) Preferred(p int) (hosts []string) {
 	pr.walk(p, func(n *Node, p int) bool {
-		hosts = append(hosts, n.PreferredHosts(p)...)
+		hosts = append(hosts, pr.line(n).preferred(p)...)
 		return len(hosts) > 0
 	})
 	return hosts
@@ -214,11 +243,11 @@ func (pr *Program) Persisted(p int) (blocks [][2]int) {
 	return blocks
 }
 
-// Inputs lists the shuffles that the stage ending at target reads, in the order of the lineage.
-func Inputs(target *Node) []int {
+// Inputs lists the shuffles that the stage reads, in the order of the lineage.
+func (pr *Program) Inputs() []int {
 	var ids []int
-	for _, n := range Ancestors(target, false) {
-		for _, d := range n.Dependencies() {
+	for _, n := range ancestors(pr.target, false, func(n *Node) []Dependency { return pr.line(n).deps }) {
+		for _, d := range pr.line(n).deps {
 			if s, ok := d.(*Shuffle); ok {
 				ids = append(ids, s.ID)
 			}
@@ -315,6 +344,7 @@ func (x *Executable) decode(b []byte, task *Task) error {
 				return errors.New("decode program: truncated")
 			}
 			node = &Node{id: int(id), level: StorageLevel(b[n])}
+			node.line.Store(&lineage{})
 			nodes = append(nodes, node)
 			b = b[n+1:]
 		}
@@ -323,7 +353,7 @@ func (x *Executable) decode(b []byte, task *Task) error {
 			return fmt.Errorf("decode program: %w", err)
 		}
 		if node != nil {
-			node.op = v
+			node.line.Load().op = v
 		}
 		last, b = v, rest
 	}

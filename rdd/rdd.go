@@ -96,9 +96,10 @@ func (r RDD[T]) Compute(t *Task, partition int) (Stream[T], error) {
 }
 
 func (r RDD[T]) computeOp(t *Task, partition int) (Stream[T], error) {
-	op, ok := r.node.op.(Op[T])
+	line := r.node.line.Load()
+	op, ok := line.op.(Op[T])
 	if !ok {
-		return nil, fmt.Errorf("compute dataset %d: its operation %T does not yield %T", r.node.id, r.node.op, *new(T))
+		return nil, fmt.Errorf("compute dataset %d: its operation %T does not yield %T", r.node.id, line.op, *new(T))
 	}
 	return op.Compute(t, partition)
 }

@@ -17,14 +17,14 @@ type Source[T, S any] interface {
 func FromSource[T, S any](s Session, kind string, src Source[T, S], splits []S, err error) RDD[T] {
 	op := &sourceOp[T, S]{Source: src}
 	r := RDD[T]{newNode(s, kind, op, len(splits), fail(kind, err))}
-	r.node.split = func(p int) any { return splits[p] }
+	r.node.line.Load().split = func(p int) any { return splits[p] }
 	op.Self = r
 	return r
 }
 
 // Preferring adds the hosts near each split of a dataset made by FromSource: hosts(p) for partition p, on the driver.
 func Preferring[T any](r RDD[T], hosts func(p int) []string) RDD[T] {
-	r.node.hosts = hosts
+	r.node.line.Load().hosts = hosts
 	return r
 }
 

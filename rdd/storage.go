@@ -49,6 +49,7 @@ func (r RDD[T]) Persist(level StorageLevel) RDD[T] {
 		n.err = fail("Persist", fmt.Errorf("unknown storage level %d", level))
 	default:
 		n.level = level
+		trackDataset(n)
 	}
 	return r
 }

@@ -44,6 +44,7 @@ func NewBroadcast[T any](s Session, value T) (Broadcast[T], error) {
 	if err != nil {
 		return Broadcast[T]{}, fail("NewBroadcast", err)
 	}
+	trackVariable(s, v)
 	return Broadcast[T]{v}, nil
 }
 
