@@ -56,11 +56,15 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 	config := cluster.Config{
 		App: c.appID, Executors: c.master.hosts, Cores: c.master.cores, Memory: c.master.memory, Settings: settings,
 		Heartbeat: c.conf.Duration("spark.executor.heartbeatInterval"), Timeout: c.conf.Duration("spark.network.timeout"),
-		MaxFrame: c.conf.Int("spark.rpc.message.maxSize") << 20, LocalDir: c.dir,
+		MaxFrame: c.conf.Int("spark.rpc.message.maxSize") << 20, LocalDir: c.dir, Orphan: []string{c.dir},
 		SharedDisk: c.conf.Bool("spark.shuffle.readHostLocalDisk"),
 	}
 	local := cluster.NewLocal(config)
-	addr := "unix:" + filepath.Join(local.SocketDir(), "driver")
+	sockets, err := local.SocketDir()
+	if err != nil {
+		return nil, fmt.Errorf("start local-cluster: %w", err)
+	}
+	addr := "unix:" + filepath.Join(sockets, "blocks.sock")
 	server, err := blocks.Serve(addr, local.Secret(), blocks.ServerConfig{Provider: broadcastBlocks{c}})
 	if err != nil {
 		return nil, fmt.Errorf("serve broadcasts: %w", err)

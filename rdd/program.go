@@ -114,7 +114,7 @@ func (e *programEncoder) variable(v *variable) (uint64, error) {
 		return 0, fmt.Errorf("broadcast %d was destroyed", v.id)
 	}
 	e.accumulators = e.accumulators || v.kind == accumulatorVariable
-	return uint64(v.id)<<1 | uint64(v.kind), nil
+	return uint64(v.id+1)<<1 | uint64(v.kind), nil // 0 is nil
 }
 
 // nodeHandles and variableHandles adapt typed functions to the task codec.
@@ -326,7 +326,7 @@ func (x *Executable) decode(b []byte, task *Task) error {
 			if h == 0 {
 				return nil, nil
 			}
-			id := int(h >> 1)
+			id := int(h>>1) - 1
 			v, ok := x.variables[id]
 			if !ok {
 				v = &variable{id: id, kind: variableKind(h & 1), broadcasts: x.broadcasts, task: task, remote: true}
