@@ -173,3 +173,386 @@ func TestEcho(t *testing.T) {
 }
 
 func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+func TestOutputArrivesInWholeLines(t *testing.T) {
+	tc := startCluster(t, Config{Executors: 2})
+	var ids []int64
+	for i, x := range tc.added(2) {
+		ids = append(ids, tc.run(x.Executor, fmt.Sprintf("print executor-%d", i)))
+	}
+	tc.result(ids[0])
+	tc.result(ids[1])
+	tc.Stop() // what was printed arrives before the end
+	lines := strings.Split(strings.TrimSuffix(tc.stdout.String(), "\n"), "\n")
+	counts := map[string]int{}
+	for _, l := range lines {
+		counts[l]++
+	}
+	for i, id := range ids {
+		for k := range 200 {
+			if l := fmt.Sprintf("executor-%d line %d of task %d", i, k, id); counts[l] != 1 {
+				t.Errorf("%q came %d times", l, counts[l])
+			}
+		}
+		if l := fmt.Sprintf("executor-%d unfinished", i); counts[l] != 1 {
+			t.Errorf("%q came %d times", l, counts[l])
+		}
+		if !strings.Contains(tc.stderr.String(), fmt.Sprintf("executor-%d on stderr\n", i)) {
+			t.Errorf("stderr: %q", tc.stderr.String())
+		}
+	}
+}
+
+// Each way in which user code can end its process costs an executor, is reported with its cause, and brings a new one.
+func TestDeathsOfJobProcesses(t *testing.T) {
+	tc := startCluster(t, Config{})
+	x := tc.added(1)[0]
+	for i, c := range []struct {
+		program string
+		want    []string
+	}{
+		{"exit 0", []string{"exited with code 0", "last words on stderr"}},
+		{"exit 42", []string{"exited with code 42"}},
+		{"panic of the user", []string{"exited with code 2", "panic: boom: of the user", "main_test.go"}},
+		{"kill", []string{"killed by signal 9"}},
+	} {
+		if i == 3 && x.Executor != "0.4" {
+			t.Errorf("the fourth executor is %s", x.Executor)
+		}
+		id := tc.run(x.Executor, c.program)
+		lost := next[ExecutorLost](tc, nil)
+		if lost.Executor != x.Executor || lost.OutputsLost || !lost.Fault {
+			t.Errorf("%s: %+v", c.program, lost)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(lost.Reason, want) {
+				t.Errorf("%s: the reason is %q, without %q", c.program, lost.Reason, want)
+			}
+		}
+		if err := tc.Launch(x.Executor, []protocol.TaskDesc{{ID: id}}); err == nil {
+			t.Errorf("%s: a lost executor takes tasks", c.program)
+		}
+		x = tc.added(1)[0]
+		if got := string(tc.result(tc.run(x.Executor, "echo again")).Value); got != "again!" {
+			t.Errorf("the next executor says %q", got)
+		}
+	}
+	if !strings.Contains(tc.stdout.String(), "last words on stdout\n") {
+		t.Errorf("stdout: %q", tc.stdout.String())
+	}
+}
+
+// What a task started does not outlive its process, whether that ends alone or with the whole cluster.
+func TestChildrenOfTasksAreKilled(t *testing.T) {
+	tc := startCluster(t, Config{})
+	spawn := func() int {
+		t.Helper()
+		x := next[ExecutorAdded](tc, nil)
+		r := tc.result(tc.run(x.Executor, "spawn"))
+		pid, err := strconv.Atoi(string(r.Value))
+		if err != nil || !alive(pid) {
+			t.Fatalf("no child: %+v", r)
+		}
+		go func() {
+			time.Sleep(10 * time.Millisecond)
+			syscall.Kill(x.PID, syscall.SIGKILL)
+		}()
+		return pid
+	}
+	pid := spawn()
+	next[ExecutorLost](tc, nil)
+	awaitDeath(t, pid)
+	x := next[ExecutorAdded](tc, nil)
+	pid, _ = strconv.Atoi(string(tc.result(tc.run(x.Executor, "spawn")).Value))
+	tc.Stop()
+	awaitDeath(t, pid)
+}
+
+// awaitDeath waits until a process is gone, or dead and only not waited for by whoever inherited it.
+func awaitDeath(t testing.TB, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return
+		}
+	}
+	t.Errorf("process %d is alive", pid)
+	syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// hostPID finds the host process of an executor: its parent.
+func hostPID(t testing.TB, job int) int {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", job))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	pid, err := strconv.Atoi(fields[1])
+	if err != nil || pid <= 1 {
+		t.Fatalf("the parent of %d is %q", job, fields[1])
+	}
+	return pid
+}
+
+func TestHostIsKilled(t *testing.T) {
+	tc := startCluster(t, Config{Executors: 2})
+	all := tc.added(2)
+	victim := all[0]
+	if err := os.MkdirAll(filepath.Join(victim.Location.Dir, "shuffle-1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Kill(hostPID(t, victim.PID), syscall.SIGKILL)
+	lost := next[ExecutorLost](tc, nil)
+	if lost.Executor != victim.Executor || !lost.OutputsLost || !strings.Contains(lost.Reason, "signal 9") {
+		t.Errorf("%+v", lost)
+	}
+	if h := next[HostLost](tc, nil); h.Host != victim.Host {
+		t.Errorf("%+v", h)
+	}
+	awaitDeath(t, victim.PID)
+	x := tc.added(1)[0]
+	if x.Host == victim.Host || x.Executor == all[1].Executor {
+		t.Errorf("the new one is %+v", x)
+	}
+	if got := string(tc.result(tc.run(x.Executor, "echo here")).Value); got != "here!" {
+		t.Errorf("it says %q", got)
+	}
+	for deadline := time.Now().Add(time.Second); ; time.Sleep(2 * time.Millisecond) {
+		_, err := os.Stat(filepath.Dir(victim.Location.Dir))
+		_, err2 := os.Stat(strings.TrimPrefix(victim.Location.Addr, "unix:"))
+		if err != nil && err2 != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("the dead host's folder or socket is left: %v, %v", err, err2)
+			break
+		}
+	}
+}
+
+func TestSilentExecutorIsFenced(t *testing.T) {
+	tc := startCluster(t, Config{Heartbeat: 50 * time.Millisecond, Timeout: 500 * time.Millisecond})
+	x := tc.added(1)[0]
+	syscall.Kill(x.PID, syscall.SIGSTOP)
+	lost := next[ExecutorLost](tc, nil)
+	if lost.Executor != x.Executor || lost.OutputsLost || lost.Fault || !strings.Contains(lost.Reason, "no heartbeat") {
+		t.Errorf("%+v", lost)
+	}
+	awaitDeath(t, x.PID)
+	syscall.Kill(x.PID, syscall.SIGCONT)
+	y := tc.added(1)[0]
+	if y.Host != x.Host || y.Executor == x.Executor {
+		t.Errorf("%+v was replaced by %+v", x, y)
+	}
+}
+
+func TestSilentHostIsReplaced(t *testing.T) {
+	tc := startCluster(t, Config{Heartbeat: 50 * time.Millisecond, Timeout: 500 * time.Millisecond})
+	x := tc.added(1)[0]
+	pid := hostPID(t, x.PID)
+	syscall.Kill(pid, syscall.SIGSTOP)
+	lost := next[ExecutorLost](tc, nil)
+	if !lost.OutputsLost || !strings.Contains(lost.Reason, "no heartbeat") {
+		t.Errorf("%+v", lost)
+	}
+	awaitDeath(t, pid)
+	awaitDeath(t, x.PID)
+	if y := tc.added(1)[0]; y.Host == x.Host {
+		t.Errorf("%+v was replaced by %+v", x, y)
+	}
+}
+
+// dialAs registers by hand.
+func (tc *testCluster) dialAs(m protocol.Message) (*protocol.Conn, protocol.Message) {
+	tc.t.Helper()
+	nc, err := protocol.Dial(tc.t.Context(), tc.addr(), tc.Secret(), protocol.Control)
+	if err != nil {
+		tc.t.Fatal(err)
+	}
+	c := protocol.NewConn(nc, protocol.Limits{})
+	tc.t.Cleanup(c.Close)
+	if err := c.Send(m); err != nil {
+		tc.t.Fatal(err)
+	}
+	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	answer, err := c.Receive()
+	if err != nil {
+		tc.t.Fatalf("%T: %v", m, err)
+	}
+	return c, answer
+}
+
+func TestRegistrationsAreRefused(t *testing.T) {
+	tc := startCluster(t, Config{})
+	x := tc.added(1)[0]
+	digest, err := tc.digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := protocol.RegisterExecutor{ID: "0.9", Host: x.Host, Epoch: 9, Cores: 1, Digest: digest}
+	for _, c := range []struct {
+		want   string
+		change func(*protocol.RegisterExecutor)
+	}{
+		{"given up", func(m *protocol.RegisterExecutor) { m.Epoch = 1 }},
+		{"given up", func(m *protocol.RegisterExecutor) { m.Epoch = 0 }},
+		{"another executable", func(m *protocol.RegisterExecutor) { m.Digest = "00" }},
+		{"not registered", func(m *protocol.RegisterExecutor) { m.Host = "host-77" }},
+		{"0 cores", func(m *protocol.RegisterExecutor) { m.Cores = 0 }},
+	} {
+		m := good
+		c.change(&m)
+		_, answer := tc.dialAs(&m)
+		if r, ok := answer.(*protocol.Refused); !ok || !strings.Contains(r.Reason, c.want) {
+			t.Errorf("want %q, got %+v", c.want, answer)
+		}
+	}
+	for _, m := range []protocol.Message{&protocol.RegisterHost{Host: x.Host}, &protocol.RegisterHost{Host: "host-5"}, &protocol.Stop{}} {
+		if _, answer := tc.dialAs(m); fmt.Sprintf("%T", answer) != "*protocol.Refused" {
+			t.Errorf("%+v: %+v", m, answer)
+		}
+	}
+	if got := string(tc.result(tc.run(x.Executor, "echo still here")).Value); got != "still here!" {
+		t.Errorf("the executor says %q", got)
+	}
+
+	// A newer epoch takes over; then what the older one says is dropped, and its connection is closed.
+	conn, answer := tc.dialAs(&good)
+	if _, ok := answer.(*protocol.Registered); !ok {
+		t.Fatalf("%+v", answer)
+	}
+	if lost := next[ExecutorLost](tc, nil); lost.Executor != x.Executor || !strings.Contains(lost.Reason, "taken its place") {
+		t.Errorf("%+v", lost)
+	}
+	if y := next[ExecutorAdded](tc, nil); y.Executor != "0.9" {
+		t.Errorf("%+v", y)
+	}
+	// One that sends what is not for drivers is lost.
+	conn.Send(&protocol.LaunchTasks{})
+	if lost := next[ExecutorLost](tc, nil); lost.Executor != "0.9" {
+		t.Errorf("%+v", lost)
+	}
+}
+
+func TestTasksAndMessages(t *testing.T) {
+	tc := startCluster(t, Config{MaxFrame: 1 << 20, Heartbeat: 100 * time.Millisecond, Settings: map[string]string{"spark.app.name": "x"}})
+	x := tc.added(1)[0]
+
+	r := tc.result(tc.run(x.Executor, "broken"))
+	if r.Outcome != protocol.Failed || !strings.Contains(r.Error, "cannot be read") {
+		t.Errorf("a stage that cannot be read: %+v", r)
+	}
+	id := tc.run(x.Executor, "large")
+	if r := tc.result(id); r.Outcome != protocol.Failed || !strings.Contains(r.Error, "spark.rpc.message.maxSize") || r.Partition != 3 {
+		t.Errorf("a result over the limit: %+v", r)
+	}
+	err := tc.SendStage(x.Executor, &protocol.StageBinary{Program: make([]byte, 2<<20)})
+	if err == nil || !strings.Contains(err.Error(), "spark.rpc.message.maxSize") {
+		t.Errorf("a stage over the limit: %v", err)
+	}
+	id = tc.run(x.Executor, "sleep")
+	if err := tc.Kill(x.Executor, id, "it is late"); err != nil {
+		t.Fatal(err)
+	}
+	if r := tc.result(id); r.Outcome != protocol.Killed || r.Error != "it is late" {
+		t.Errorf("a killed task: %+v", r)
+	}
+	if r := tc.result(tc.run(x.Executor, "fetch "+x.BlockAddr)); string(r.Value) != "hello from 0.1 14" {
+		t.Errorf("a named block: %+v", r)
+	}
+	r = tc.result(tc.run(x.Executor, "environment"))
+	for _, hidden := range []string{"SPARK_GO_", "PLUGIN_"} {
+		if strings.Contains(string(r.Value), hidden) {
+			t.Errorf("tasks see %s in their environment", hidden)
+		}
+	}
+	if h := next[Heartbeat](tc, nil); h.Executor != x.Executor || h.Heap == 0 || h.Mapped < h.Heap {
+		t.Errorf("%+v", h)
+	}
+	// Map outputs are removed by the host.
+	dir := filepath.Join(x.Location.Dir, "shuffle-4")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tc.Remove(protocol.Remove{Kind: protocol.RemoveShuffle, ID: 4})
+	for deadline := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(dir); err != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Error("map outputs are not removed")
+			break
+		}
+	}
+}
+
+// Executors that end before they register are tried three times, not for ever.
+func TestHopelessExecutors(t *testing.T) {
+	for name, c := range map[string]struct {
+		env, want string
+		config    Config
+	}{
+		"exit in main": {env: "1", want: "main gives up early"},
+		"no runner":    {config: Config{Settings: map[string]string{"test.runner": "refuse"}, MaxExits: 2}, want: "the test wants no runner"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("SPARK_GO_TEST_EXIT_BEFORE_SERVING", c.env)
+			c.config.Executors = 2
+			tc := startCluster(t, c.config)
+			timeout := time.After(5 * time.Second)
+			for {
+				select {
+				case e := <-tc.events:
+					if f, ok := e.(Failed); ok {
+						if !strings.Contains(f.Err.Error(), c.want) {
+							t.Errorf("it failed with %v, without %q", f.Err, c.want)
+						}
+						return
+					}
+					continue
+				case <-timeout:
+					t.Fatal("it does not fail")
+				}
+			}
+		})
+	}
+}
+
+func TestStopInTheMiddle(t *testing.T) {
+	for _, after := range []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond} {
+		tc := startCluster(t, Config{Executors: 2})
+		time.Sleep(after)
+		tc.stop()
+	}
+}
+
+func TestStopKillsWhatDoesNotEnd(t *testing.T) {
+	tc := startCluster(t, Config{Executors: 2})
+	all := tc.added(2)
+	syscall.Kill(all[0].PID, syscall.SIGSTOP)
+	syscall.Kill(hostPID(t, all[1].PID), syscall.SIGSTOP)
+	tc.stop()
+	for _, x := range all {
+		awaitDeath(t, x.PID)
+	}
+}
+
+func TestLocalDir(t *testing.T) {
+	dir := t.TempDir()
+	tc := startCluster(t, Config{LocalDir: dir})
+	x := tc.added(1)[0]
+	if !strings.HasPrefix(x.Location.Dir, dir) {
+		t.Errorf("map outputs go to %s", x.Location.Dir)
+	}
+	tc.Stop()
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	bad := NewLocal(Config{LocalDir: filepath.Join(dir, "missing")})
+	if err := bad.Start(t.Context(), func(Event) {}); err == nil || !strings.Contains(err.Error(), "spark.local.dir") {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	bad.Stop()
+}

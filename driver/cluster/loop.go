@@ -135,7 +135,9 @@ func (r *registry) receive(p *peer, m protocol.Message) {
 		case *protocol.Log:
 			r.handle(Log{From: "executor " + name, Time: m.Time, Level: m.Level, Text: m.Text})
 		default:
-			p.conn.Fail(fmt.Errorf("an executor sent %T, which is not for drivers", m))
+			reason := fmt.Sprintf("it sent %T, which is not for drivers", m)
+			r.killExecutor(x, reason)
+			r.loseExecutor(x, reason, false, false)
 		}
 		return
 	}
@@ -149,7 +151,7 @@ func (r *registry) receive(p *peer, m protocol.Message) {
 	case *protocol.ExecutorExited:
 		r.executorExited(p.host, m)
 	default:
-		p.conn.Fail(fmt.Errorf("a host sent %T, which is not for drivers", m))
+		r.loseHost(p.host, fmt.Sprintf("the host sent %T, which is not for drivers", m))
 	}
 }
 
