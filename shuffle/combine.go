@@ -59,7 +59,7 @@ func (c *Combiner[K, V, C]) add(rows []Pair[K, V]) error {
 		return err
 	}
 	for len(rows) > 0 {
-		n := min(len(rows), addRows)
+		n := c.step(len(rows), c.states.size)
 		if err := c.room(n); err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (c *Combiner[K, V, C]) addCombined(rows []Pair[K, C]) error {
 		return err
 	}
 	for len(rows) > 0 {
-		n := min(len(rows), addRows)
+		n := c.step(len(rows), c.states.size)
 		if err := c.room(n); err != nil {
 			return err
 		}

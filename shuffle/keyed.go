@@ -125,6 +125,12 @@ func (k *keyed[K]) room(rows int) error {
 	return nil
 }
 
+// step returns how many of n rows to take at once, if one takes about size bytes: a step is a small part of what is held without
+// asking, or large rows would be evicted before the next ones come.
+func (k *keyed[K]) step(n int, size int64) int {
+	return min(n, addRows, int(max(memoryFloor/8/(size+k.keySize+32), 16)))
+}
+
 // evict moves the upper resident buckets to disk. It reports false if it cannot split the keys.
 func (k *keyed[K]) evict() (bool, error) {
 	t := k.table

@@ -257,9 +257,10 @@ func (r *reader[T]) await(q *request) error {
 		q.done = true
 	}
 	for !q.done {
-		r.pump()
-		if !q.started { // the rest of the limit is taken by what comes later: go on with what must come first
-			r.start(q)
+		// What was fetched before q and is not given back is of q's own group, which fits the limit: q starts as soon as fewer
+		// than maxRequests are active.
+		if r.pump(); q.done {
+			break
 		}
 		select {
 		case got := <-r.arrived:
@@ -295,21 +296,15 @@ func (r *reader[T]) pump() {
 		if r.inFlight > 0 && r.inFlight+q.size > r.limit {
 			return
 		}
-		r.start(q)
+		r.fetches = r.fetches[1:]
+		q.started = true
+		r.active++
+		r.inFlight += q.size
+		go func() {
+			q.buf, q.err = r.fetch(r.ctx, q)
+			r.arrived <- q // never blocks: it has room for every active request
+		}()
 	}
-}
-
-// start starts the first fetch of the list, which is q: requests are used in the order of the list.
-func (r *reader[T]) start(q *request) {
-	r.fetches = r.fetches[1:]
-	q.started = true
-	r.active++
-	r.inFlight += q.size
-	ctx, arrived := r.ctx, r.arrived
-	go func() {
-		q.buf, q.err = r.fetch(ctx, q)
-		arrived <- q // never blocks: it has room for every active request
-	}()
 }
 
 // fetch reads a whole request and verifies its blocks; a damaged one is read once more.

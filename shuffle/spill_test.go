@@ -191,7 +191,7 @@ func combineAll[K comparable, V, C any](t *testing.T, env *Env, agg Aggregator[V
 }
 
 func TestCombineSpillsToEqualBytes(t *testing.T) {
-	rows := floatRows(60_000, 20_000)
+	rows := floatRows(40_000, 15_000)
 	got := underAll(t, true, func(t *testing.T, env *Env) any {
 		return combineAll(t, env, Aggregator[float64, float64](sumFloat{}), rows)
 	}).([]Pair[string, float64])
@@ -407,7 +407,7 @@ func cogroupAll(t *testing.T, env *Env, left []Pair[string, int64], right []Pair
 }
 
 func TestCogroupAndJoinSpillToEqualBytes(t *testing.T) {
-	left, right := sides(30_000)
+	left, right := sides(12_000)
 	for name, f := range map[string]func(uint64) uint64{"good": nil, "poor": func(h uint64) uint64 { return h >> 52 << 52 }} {
 		t.Run(name, func(t *testing.T) {
 			collide(t, f)

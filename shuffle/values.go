@@ -51,10 +51,10 @@ func newValues[K comparable, V any](k *keyed[K], kind int8) (*values[K, V], erro
 func (v *values[K, V]) add(rows []Pair[K, V], known bool) error {
 	k := v.k
 	for len(rows) > 0 {
-		n := min(len(rows), addRows)
 		if v.sizer != nil && v.sampled <= 0 {
-			v.sample(rows[:n])
+			v.sample(rows)
 		}
+		n := k.step(len(rows), 2*v.size+int64(v.perHeap))
 		if err := k.room(n); err != nil {
 			return err
 		}
