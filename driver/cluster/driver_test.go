@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,8 +51,8 @@ func runDriver() int {
 }
 
 // startDriver runs a driver as a child with folders of its own. It returns the driver, the application's folder, and the
-// numbers of the hosts and of all other processes.
-func startDriver(t *testing.T) (cmd *exec.Cmd, dir string, hosts, others []int) {
+// numbers of the hosts, the job processes, and what their tasks started.
+func startDriver(t *testing.T) (cmd *exec.Cmd, dir string, hosts, jobs, children []int) {
 	t.Helper()
 	temp, err := os.MkdirTemp("/tmp", "sg")
 	if err != nil {
@@ -81,30 +82,30 @@ func startDriver(t *testing.T) (cmd *exec.Cmd, dir string, hosts, others []int) 
 			dir = arg
 		case "job":
 			hosts = append(hosts, hostPID(t, pid))
-			others = append(others, pid)
+			jobs = append(jobs, pid)
 		case "child":
-			others = append(others, pid)
+			children = append(children, pid)
 		case "ready":
 			go io.Copy(io.Discard, out)
-			if len(hosts) != 2 || len(others) != 4 || dir == "" {
-				t.Fatalf("the driver said: folder %q, hosts %v, others %v", dir, hosts, others)
+			if len(hosts) != 2 || len(jobs) != 2 || len(children) != 2 || dir == "" {
+				t.Fatalf("the driver said: folder %q, hosts %v, jobs %v, children %v", dir, hosts, jobs, children)
 			}
-			return cmd, dir, hosts, others
+			return cmd, dir, hosts, jobs, children
 		}
 	}
 	t.Fatalf("the driver ended: %s", stderr.String())
-	return nil, "", nil, nil
+	return nil, "", nil, nil, nil
 }
 
 func TestDriverIsKilled(t *testing.T) {
-	cmd, dir, hosts, others := startDriver(t)
+	cmd, dir, hosts, jobs, children := startDriver(t)
 	if len(processesOf(dir)) == 0 {
 		t.Fatal("nobody uses the folder")
 	}
 	start := time.Now()
 	cmd.Process.Kill()
 	cmd.Wait()
-	for _, pid := range append(hosts, others...) {
+	for _, pid := range slices.Concat(hosts, jobs, children) {
 		awaitDeath(t, pid)
 	}
 	checkNothingLeft(t, dir)
@@ -112,29 +113,29 @@ func TestDriverIsKilled(t *testing.T) {
 }
 
 func TestDriverIsKilledWithAHost(t *testing.T) {
-	cmd, dir, hosts, others := startDriver(t)
+	cmd, dir, hosts, jobs, children := startDriver(t)
 	syscall.Kill(hosts[0], syscall.SIGKILL)
 	cmd.Process.Kill()
 	cmd.Wait()
-	for _, pid := range append(hosts, others[0], others[1]) {
+	for _, pid := range slices.Concat(hosts, jobs) {
 		awaitDeath(t, pid)
 	}
 	checkNothingLeft(t, dir)
-	for _, pid := range others {
+	for _, pid := range children {
 		syscall.Kill(pid, syscall.SIGKILL) // what a task started may outlive a host and a driver that are killed together
 	}
 }
 
 // When everything is killed at once nobody is left to clean up: the next application does it.
 func TestEverythingIsKilled(t *testing.T) {
-	cmd, dir, hosts, others := startDriver(t)
+	cmd, dir, hosts, jobs, children := startDriver(t)
 	cmd.Process.Signal(syscall.SIGSTOP)
-	for _, pid := range append(hosts, others...) {
+	for _, pid := range slices.Concat(hosts, jobs, children) {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	for _, pid := range append(hosts, others...) {
+	for _, pid := range slices.Concat(hosts, jobs, children) {
 		awaitDeath(t, pid)
 	}
 	if _, err := os.Stat(dir); err != nil {

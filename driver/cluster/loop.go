@@ -159,6 +159,7 @@ func (r *registry) receive(p *peer, m protocol.Message) {
 func (r *registry) executorExited(h *hostState, m *protocol.ExecutorExited) {
 	if !m.Restarting {
 		h.givenUp = m.Cause()
+		r.config.Log.Error("a host launches no more executors: too many have ended", "host", h.id, "last", m.ID, "cause", h.givenUp)
 	}
 	if x := h.exec; x != nil && x.info.Executor == m.ID {
 		x.exit = m

@@ -22,8 +22,12 @@ func copyLines(dst io.Writer, src io.Reader, keep *tail) {
 		if keep != nil {
 			keep.add(buf[len(buf) : len(buf)+n])
 		}
-		buf = buf[:len(buf)+n]
-		end := bytes.LastIndexByte(buf, '\n') + 1
+		before := len(buf) // without the end of a line
+		buf = buf[:before+n]
+		end := bytes.LastIndexByte(buf[before:], '\n') + 1
+		if end > 0 {
+			end += before
+		}
 		if err != nil && end < len(buf) {
 			buf = append(buf, '\n')
 			end = len(buf)
