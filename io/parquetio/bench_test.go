@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
@@ -130,4 +131,130 @@ func planFor(tb testing.TB, info filesys.Info) ([]Split, error) {
 		all = append(all, p...)
 	}
 	return all, err
+}
+
+func BenchmarkReadColumns(b *testing.B) {
+	const n = 2_000_000
+	info := writeRatings(b, n, 10, parquet.Compression(&parquet.Snappy))
+	b.SetBytes(n * 12)
+	b.ReportAllocs()
+	for b.Loop() {
+		rows := 0
+		for _, s := range splitsOf(b, info) {
+			r, err := NewColumnReader(b.Context(), s, Select{Name: "userId"}, Select{Name: "movieId"}, Select{Name: "rating"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for {
+				batch, err := r.Next()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				rows += batch.Rows
+			}
+			if err := r.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if rows != n {
+			b.Fatal(rows)
+		}
+	}
+	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
+}
+
+type wide struct {
+	A0, A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11, A12, A13 float64
+	B0, B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B12, B13 float64
+}
+
+// BenchmarkReadWide reads all of 28 columns of doubles, and two of them.
+func BenchmarkReadWide(b *testing.B) {
+	const n = 200_000
+	rng := rand.New(rand.NewPCG(1, 2))
+	rows := make([]wide, n)
+	for i := range rows {
+		v := viewOf(reflect.ValueOf(rows[i : i+1]))
+		for f := range 28 {
+			*typed[float64](v.field(f)).at(0) = rng.NormFloat64()
+		}
+	}
+	uri := filepath.Join(b.TempDir(), "wide.parquet")
+	w, err := NewFileWriter[wide](b.Context(), uri, WriteOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := w.Write(rows); err != nil {
+		b.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	info := statFor(b, uri)
+	b.Run("28", func(b *testing.B) {
+		b.SetBytes(n * 28 * 8)
+		for b.Loop() {
+			drain[wide](b, info)
+		}
+		b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
+	})
+	b.Run("2", func(b *testing.B) {
+		b.SetBytes(n * 2 * 8)
+		for b.Loop() {
+			drain[struct{ A3, B7 float64 }](b, info)
+		}
+		b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
+	})
+}
+
+func drain[T any](b *testing.B, info filesys.Info) {
+	for _, s := range splitsOf(b, info) {
+		r, err := NewReader[T](b.Context(), s)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for err == nil {
+			_, err = r.Next()
+		}
+		if err != io.EOF {
+			b.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	const n = 1_000_000
+	rng := rand.New(rand.NewPCG(1, 2))
+	rows := make([]rating, n)
+	for i := range rows {
+		rows[i] = rating{int32(rng.ExpFloat64() * 2000), int32(rng.ExpFloat64() * 800), float32(1+rng.IntN(10)) / 2}
+	}
+	uri := filepath.Join(b.TempDir(), "out.parquet")
+	for _, compression := range []string{"snappy", "zstd"} {
+		b.Run(compression, func(b *testing.B) {
+			b.SetBytes(n * 12)
+			b.ReportAllocs()
+			for b.Loop() {
+				w, err := NewFileWriter[rating](b.Context(), uri, WriteOptions{Compression: compression})
+				if err != nil {
+					b.Fatal(err)
+				}
+				for i := 0; i < n; i += BatchRows {
+					if err := w.Write(rows[i:min(n, i+BatchRows)]); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := w.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
+		})
+	}
 }

@@ -3,6 +3,7 @@ package parquetio
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 
@@ -45,6 +46,9 @@ func plans(s rdd.Session, uri string, minPartitions []int, check func(*node) err
 	files, err := filesys.Expand(ctx, uri)
 	if err != nil {
 		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("read %s: the directory holds no file: hidden ones, whose names begin with _ or a dot, do not count", uri)
 	}
 	return planSplits(ctx, files, o, check)
 }

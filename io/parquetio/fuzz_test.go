@@ -3,6 +3,7 @@ package parquetio
 import (
 	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,14 @@ func TestDamagedFiles(t *testing.T) {
 			}
 			tryRead(t, "flip", b)
 		}
+	}
+	// A footer said to be larger than the file is not made room for.
+	huge := append(smallFile(t), "\xff\xff\xff\xfePAR1"...)
+	if err := filesys.WriteFile(t.Context(), "mem://flip/huge", huge); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadSchema(t.Context(), "mem://flip/huge"); err == nil || !strings.Contains(err.Error(), "claims a footer") {
+		t.Errorf("a huge footer: %v", err)
 	}
 	// A file that is not damaged reads to the end.
 	if err := filesys.WriteFile(t.Context(), "mem://flip/whole", smallFile(t)); err != nil {

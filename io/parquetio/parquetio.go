@@ -48,6 +48,7 @@ package parquetio
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -150,12 +151,18 @@ func planSplits(ctx context.Context, files []filesys.Info, o filesys.SplitOption
 	return partitions, nil
 }
 
-// rowGroups describes each row group of a file as a split.
-func rowGroups(ctx context.Context, info filesys.Info, check func(*node) error) (splits []Split, err error) {
+// splitOf is a split of a listed file, without row groups.
+func splitOf(info filesys.Info) Split {
 	s := Split{URI: info.URI, Size: info.Size}
 	if !info.ModTime.IsZero() {
 		s.ModTime = info.ModTime.UnixNano()
 	}
+	return s
+}
+
+// rowGroups describes each row group of a file as a split.
+func rowGroups(ctx context.Context, info filesys.Info, check func(*node) error) (splits []Split, err error) {
+	s := splitOf(info)
 	f, err := openFile(ctx, s)
 	if err != nil {
 		return nil, err
@@ -188,8 +195,7 @@ func ReadSchema(ctx context.Context, uri string) (Schema, error) {
 	if len(files) == 0 {
 		return Schema{}, fmt.Errorf("read schema of %s: the directory holds no file", uri)
 	}
-	info := files[0]
-	f, err := openFile(ctx, Split{URI: info.URI, Size: info.Size, ModTime: info.ModTime.UnixNano()})
+	f, err := openFile(ctx, splitOf(files[0]))
 	if err != nil {
 		return Schema{}, err
 	}
@@ -237,22 +243,43 @@ func panicLine() string {
 	}
 }
 
-// contextReaderAt makes each read fail once the context is done.
-type contextReaderAt struct {
+// tailReader reads a file whose end, which holds the footer, it fetches at once. Each
+// read fails once the context is done.
+type tailReader struct {
 	io.ReaderAt
-	ctx context.Context
+	ctx  context.Context
+	size int64
+	tail []byte // nil once the footer is parsed
 }
 
-func (c contextReaderAt) ReadAt(p []byte, off int64) (int, error) {
-	if err := c.ctx.Err(); err != nil {
+func (r *tailReader) ReadAt(p []byte, off int64) (int, error) {
+	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return c.ReaderAt.ReadAt(p, off)
+	if at := off - (r.size - int64(len(r.tail))); at >= 0 && at+int64(len(p)) <= int64(len(r.tail)) {
+		return copy(p, r.tail[at:]), nil
+	}
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+// readTail fetches the end of the file, and checks the footer's length, for which the library would
+// allocate whatever it is.
+func (r *tailReader) readTail() error {
+	tail := make([]byte, min(r.size, readBuffer))
+	if n, err := r.ReadAt(tail, r.size-int64(len(tail))); n < len(tail) {
+		return fmt.Errorf("read footer: %w", err)
+	}
+	r.tail = tail
+	end := tail[len(tail)-8:]
+	if n := int64(binary.LittleEndian.Uint32(end)); n > r.size-12 {
+		return fmt.Errorf("the file of %d bytes claims a footer of %d", r.size, n)
+	}
+	return nil
 }
 
 // readBuffer is how much of a column chunk is read at a time. Each column being
 // read has such a buffer.
-const readBuffer = 256 << 10
+const readBuffer = 64 << 10
 
 func openFile(ctx context.Context, s Split) (f *file, err error) {
 	var modTime time.Time
@@ -273,9 +300,14 @@ func openFile(ctx context.Context, s Split) (f *file, err error) {
 	if s.Size < 12 {
 		return nil, fmt.Errorf("read %s: it has %d bytes, too few for a Parquet file: remove it, or exclude it by a glob", s.URI, s.Size)
 	}
-	f.parquet, err = parquet.OpenFile(contextReaderAt{source, ctx}, s.Size, &parquet.FileConfig{
-		SkipPageIndex: true, SkipBloomFilters: true, OptimisticRead: true, ReadBufferSize: readBuffer,
-	})
+	in := &tailReader{ReaderAt: source, ctx: ctx, size: s.Size}
+	err = in.readTail()
+	if err == nil {
+		f.parquet, err = parquet.OpenFile(in, s.Size, &parquet.FileConfig{
+			SkipPageIndex: true, SkipBloomFilters: true, ReadBufferSize: readBuffer,
+		})
+	}
+	in.tail = nil
 	if err != nil {
 		return nil, fmt.Errorf("read %s: is it a Parquet file, and whole? %w", s.URI, err)
 	}
