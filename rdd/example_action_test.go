@@ -315,17 +315,3 @@ func ExampleRDD_LocalCheckpoint() {
 	// [0 1 4] <nil>
 	// true MEMORY_AND_DISK 0
 }
-
-func ExampleRDD_ToDebugString() {
-	sc := driver.New(driver.Master("local[2]"))
-	defer sc.Stop()
-	words := rdd.Parallelize(sc, []string{"a", "b", "a"}, 3).SetName("words").Cache()
-	ones := rdd.Map(words, func(w string) rdd.Pair[string, int] { return rdd.Pair[string, int]{Key: w, Value: 1} })
-	counts := rdd.ReduceByKey(ones, func(a, b int) int { return a + b }, 2)
-	fmt.Println(rdd.Values(counts).ToDebugString())
-	// Output:
-	// (2) Values[3] at example_action_test.go:318 []
-	//  |  ReduceByKey[2] at example_action_test.go:317 []
-	//  +-(3) Map[1] at example_action_test.go:316 []
-	//     |  words Parallelize[0] at example_action_test.go:315 [MEMORY_ONLY]
-}
