@@ -6,6 +6,6 @@ import "syscall"
 // but what user code started may be left.
 func killJob(pid int) {
 	if pid > 1 {
-		syscall.Kill(-pid, syscall.SIGKILL)
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
 	}
 }

@@ -28,6 +28,8 @@ type Config struct {
 
 	// LocalDir is spark.local.dir, where map outputs and spills go; default the system's folder for temporary files.
 	LocalDir string
+	// Orphan are further folders to remove when the driver has died.
+	Orphan []string
 	// SharedDisk lets executors open each other's map outputs instead of asking the block servers: they are on one machine.
 	SharedDisk bool
 
@@ -98,8 +100,14 @@ func NewLocal(config Config) *Local {
 // Secret is the application's secret, for block servers and clients of the driver.
 func (l *Local) Secret() protocol.Secret { return l.secret }
 
-// SocketDir is a private folder for the driver's own sockets, such as that of its block server; it is there after Start.
-func (l *Local) SocketDir() string { return l.socks.Dir }
+// SocketDir makes the application's folders, if they are not there yet, and returns the one for sockets: the driver's own, such as
+// that of its block server, may lie there too. Stop removes it.
+func (l *Local) SocketDir() (string, error) {
+	if err := l.makeRoots(); err != nil {
+		return "", err
+	}
+	return l.socks.Dir, nil
+}
 
 // Start listens and launches the hosts.
 func (l *Local) Start(ctx context.Context, handle func(Event)) error {
@@ -109,7 +117,7 @@ func (l *Local) Start(ctx context.Context, handle func(Event)) error {
 	}
 	// Hosts need the digest before they start job processes: it is computed while they start themselves.
 	l.digest = sync.OnceValues(l.binary.Hash)
-	go l.digest()
+	go func() { _, _ = l.digest() }()
 	if err := l.makeRoots(); err != nil {
 		return fmt.Errorf("start local-cluster: %w", err)
 	}
@@ -122,8 +130,11 @@ func (l *Local) Start(ctx context.Context, handle func(Event)) error {
 	return nil
 }
 
-// makeRoots makes the application's folders.
+// makeRoots makes the application's folders, once.
 func (l *Local) makeRoots() error {
+	if l.socks != nil {
+		return nil
+	}
 	dir := os.TempDir()
 	// go-plugin's sockets have the longest paths: root/plugin-dirNNNNNNNNNN/pluginNNNNNNNNNN.
 	if len(dir)+len("/sparkgo-xxxxxxxx")+2*len("/plugin-dir0123456789") > protocol.MaxUnixPath {
@@ -136,11 +147,13 @@ func (l *Local) makeRoots() error {
 	l.data, l.orphan = l.socks, []string{l.socks.Dir}
 	if l.config.LocalDir != "" && l.config.LocalDir != dir {
 		if l.data, err = host.NewRoot(l.config.LocalDir); err != nil {
-			l.socks.Remove()
+			_ = l.socks.Remove()
+			l.socks = nil
 			return err
 		}
 		l.orphan = append(l.orphan, l.data.Dir)
 	}
+	l.orphan = append(l.orphan, l.config.Orphan...)
 	return nil
 }
 

@@ -180,8 +180,9 @@ func TestOutputArrivesInWholeLines(t *testing.T) {
 	for i, x := range tc.added(2) {
 		ids = append(ids, tc.run(x.Executor, fmt.Sprintf("print executor-%d", i)))
 	}
-	tc.result(ids[0])
-	tc.result(ids[1])
+	for left := 2; left > 0; {
+		left -= len(next[TaskResults](tc, nil).Results)
+	}
 	tc.Stop() // what was printed arrives before the end
 	lines := strings.Split(strings.TrimSuffix(tc.stdout.String(), "\n"), "\n")
 	counts := map[string]int{}

@@ -47,7 +47,7 @@ func (r *registry) register(conn *protocol.Conn, m protocol.Message) *peer {
 	p, err := r.accept(conn, m)
 	if err != nil {
 		r.config.Log.Warn("a registration was refused", "reason", err.Error())
-		conn.Send(&protocol.Refused{Reason: err.Error()})
+		_ = conn.Send(&protocol.Refused{Reason: err.Error()})
 		return nil
 	}
 	return p
@@ -224,7 +224,7 @@ func (r *registry) settle(x *execState, timeout bool) {
 // killExecutor asks the host to kill the process.
 func (r *registry) killExecutor(x *execState, reason string) {
 	if p := x.host.peer; p != nil {
-		p.conn.Send(&protocol.KillExecutor{Epoch: x.host.epoch, Reason: reason})
+		_ = p.conn.Send(&protocol.KillExecutor{Epoch: x.host.epoch, Reason: reason})
 	}
 }
 
@@ -349,10 +349,10 @@ func (r *registry) stop() {
 	<-r.done // from here on the state is this goroutine's
 	for _, h := range r.hosts {
 		if h.exec != nil {
-			h.exec.peer.conn.Send(&protocol.Stop{Reason: "the application has ended"})
+			_ = h.exec.peer.conn.Send(&protocol.Stop{Reason: "the application has ended"})
 		}
 		if h.peer != nil {
-			h.peer.conn.Send(&protocol.Stop{Reason: "the application has ended"})
+			_ = h.peer.conn.Send(&protocol.Stop{Reason: "the application has ended"})
 		} else {
 			h.proc.Release()
 		}
@@ -372,7 +372,7 @@ func (r *registry) stop() {
 			killJob(h.exec.pid)
 		}
 	}
-	r.ln.Close()
+	_ = r.ln.Close()
 	r.mu.Lock()
 	r.closed = true
 	peers := r.peers

@@ -200,11 +200,11 @@ func (r *registry) admit(conn *protocol.Conn) *peer {
 	case *protocol.RegisterHost, *protocol.RegisterExecutor:
 	default:
 		r.config.Log.Warn("a peer was refused: it did not register first", "message", fmt.Sprintf("%T", m))
-		conn.Send(&protocol.Refused{Reason: fmt.Sprintf("the first message must be a registration, not %T", m)})
+		_ = conn.Send(&protocol.Refused{Reason: fmt.Sprintf("the first message must be a registration, not %T", m)})
 		return nil
 	}
 	if _, err := r.digest(); err != nil { // waits until it is known
-		conn.Send(&protocol.Refused{Reason: err.Error()})
+		_ = conn.Send(&protocol.Refused{Reason: err.Error()})
 		return nil
 	}
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
@@ -292,7 +292,7 @@ func (r *registry) Remove(m protocol.Remove) {
 	defer r.mu.RUnlock()
 	for _, p := range r.peers {
 		if (p.exec == nil) == (m.Kind == protocol.RemoveShuffle) {
-			p.conn.Send(&m) // to one that is being lost: nothing is left to clean up
+			_ = p.conn.Send(&m) // to one that is being lost: nothing is left to clean up
 		}
 	}
 }

@@ -124,7 +124,7 @@ func (c *Client) ask(ctx context.Context, addr string, msg []byte) (*reader, int
 			return nil, 0, err
 		}
 		r := &reader{ctx: ctx, client: c, addr: addr, nc: nc}
-		r.stop = context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+		r.stop = context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 		length, err := r.begin(msg)
 		if err == nil {
 			return r, length, nil

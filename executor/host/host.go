@@ -200,7 +200,7 @@ func (h *hostProcess) supervise() {
 			unregistered = 0
 		}
 		exit.Restarting = len(exits) <= limit && unregistered < maxUnregistered
-		h.conn.Send(exit)
+		_ = h.conn.Send(exit) // if the driver is gone, so will this host be
 		if !exit.Restarting {
 			return
 		}
@@ -236,7 +236,7 @@ func (h *hostProcess) cleanUp(cause error) {
 		h.conn.CloseAfterFlush(100 * time.Millisecond)
 	}
 	if h.server != nil {
-		h.server.Close()
+		_ = h.server.Close()
 	}
 	os.RemoveAll(h.spec.DataDir)
 	h.mu.Lock()

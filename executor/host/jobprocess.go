@@ -66,13 +66,13 @@ func serveJob(role *jobRole, newRunner NewRunner) int {
 	stdout, stderr := os.Stdout, os.Stderr
 	os.Stdout = role.handshake
 	for k, v := range role.plugin {
-		os.Setenv(k, v)
+		_ = os.Setenv(k, v)
 	}
 	started := make(chan struct{})
 	start := sync.OnceFunc(func() {
 		os.Stdout, os.Stderr = stdout, stderr
 		for k := range role.plugin {
-			os.Unsetenv(k)
+			_ = os.Unsetenv(k)
 		}
 		close(started)
 	})
@@ -110,7 +110,7 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 	if err != nil {
 		return err
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	conn, accepted, err := register(ctx, spec.Driver, spec.Secret, &protocol.RegisterExecutor{
@@ -120,7 +120,9 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 	if err != nil {
 		return fmt.Errorf("register at the driver: %w", err)
 	}
-	role.line.Write([]byte{1}) // to the host: registered
+	if _, err := role.line.Write([]byte{1}); err != nil { // to the host: registered
+		return fmt.Errorf("tell the host: %w", err)
+	}
 	s := &session{
 		spec: spec, conn: conn, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), running: map[int64]bool{}, failed: map[protocol.StageKey]string{},
 	}
@@ -130,7 +132,7 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 	if s.runner, err = newRunner(RunnerConfig{
 		Executor: spec.Executor, Host: spec.Host, Cores: spec.Cores, MemoryBytes: spec.Memory, Location: spec.Location, Fetcher: client,
 		Client: client, SpillRoot: spec.SpillRoot, Settings: accepted.Settings, Report: s.report,
-		Updates: func(u []protocol.BlockUpdate) { conn.Send(&protocol.BlockUpdates{Updates: u}) },
+		Updates: func(u []protocol.BlockUpdate) { _ = conn.Send(&protocol.BlockUpdates{Updates: u}) },
 	}); err != nil {
 		return fmt.Errorf("make the task runner: %w", err)
 	}

@@ -32,8 +32,8 @@ func newLifeline() (parent, child *os.File, err error) {
 	}
 	// Not blocking, so that Close interrupts a Read in this process.
 	if err := syscall.SetNonblock(fds[0], true); err != nil {
-		syscall.Close(fds[0])
-		syscall.Close(fds[1])
+		_ = syscall.Close(fds[0])
+		_ = syscall.Close(fds[1])
 		return nil, nil, fmt.Errorf("make a lifeline: %w", err)
 	}
 	return os.NewFile(uintptr(fds[0]), "lifeline"), os.NewFile(uintptr(fds[1]), "lifeline"), nil

@@ -44,7 +44,7 @@ func copyLines(dst io.Writer, src io.Reader, keep *tail) {
 			} else {
 				piece = out
 			}
-			dst.Write(piece)
+			_, _ = dst.Write(piece)
 			out = out[len(piece):]
 		}
 		buf = buf[:copy(buf, buf[end:])]

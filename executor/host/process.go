@@ -26,7 +26,7 @@ func startChild(cmd *exec.Cmd, whenParentDies syscall.Signal) (*child, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			cmd.Wait() // what became of it is in ProcessState
+			_ = cmd.Wait() // what became of it is in ProcessState
 			close(c.done)
 		}
 	}()
@@ -43,7 +43,7 @@ func (c *child) kill() { killGroup(c.pid()) }
 
 func killGroup(pid int) {
 	if pid > 1 {
-		syscall.Kill(-pid, syscall.SIGKILL)
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
 	}
 }
 

@@ -36,7 +36,7 @@ func init() {
 	if !ok {
 		return
 	}
-	os.Unsetenv(roleVariable)
+	_ = os.Unsetenv(roleVariable)
 	switch role {
 	case roleHost:
 		var spec Spec
@@ -57,7 +57,7 @@ func init() {
 			k, v, _ := strings.Cut(kv, "=")
 			if strings.HasPrefix(k, "PLUGIN_") || k == cookie.MagicCookieKey {
 				r.plugin[k] = v
-				os.Unsetenv(k)
+				_ = os.Unsetenv(k)
 			}
 		}
 		job = r

@@ -93,7 +93,7 @@ func stat(path string) (Executable, error) {
 	}
 	e := Executable{Path: path, Size: info.Size(), Modified: info.ModTime().UnixNano()}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		e.Device, e.Inode = uint64(st.Dev), st.Ino
+		e.Device, e.Inode = uint64(st.Dev), st.Ino //nolint:unconvert // it is an int32 on macOS
 	}
 	return e, nil
 }

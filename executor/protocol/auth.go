@@ -20,7 +20,7 @@ type Secret [32]byte
 // NewSecret returns a random secret.
 func NewSecret() Secret {
 	var s Secret
-	rand.Read(s[:]) // never fails, as its documentation says
+	_, _ = rand.Read(s[:]) // never fails, as its documentation says
 	return s
 }
 
@@ -96,7 +96,7 @@ func proveDialler(nc net.Conn, secret *Secret, purpose Purpose) error {
 	hello = append(hello, handshakeMagic...)
 	hello = append(hello, handshakeVersion, byte(purpose))
 	hello = hello[:helloSize]
-	rand.Read(hello[helloSize-nonceSize:])
+	_, _ = rand.Read(hello[helloSize-nonceSize:])
 	if _, err := nc.Write(hello); err != nil {
 		return fmt.Errorf("send handshake: %w", err)
 	}
@@ -144,7 +144,7 @@ func proveListener(nc net.Conn, secret *Secret, purpose Purpose) error {
 		return fmt.Errorf("read handshake: the peer wants %q, this is %q", hello[len(handshakeMagic)+1], byte(purpose))
 	}
 	answer := make([]byte, nonceSize, nonceSize+sha256.Size)
-	rand.Read(answer)
+	_, _ = rand.Read(answer)
 	want := proof(secret, 'D', hello[:], answer)
 	if _, err := nc.Write(append(answer, proof(secret, 'A', hello[:], answer)...)); err != nil {
 		return fmt.Errorf("answer handshake: %w", err)

@@ -47,7 +47,7 @@ func Dial(ctx context.Context, addr string, secret Secret, purpose Purpose) (net
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
 	}
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	err = proveDialler(nc, &secret, purpose)
 	if !stop() {
 		err = ctx.Err()
@@ -85,7 +85,7 @@ func Listen(addr string, secret Secret, purpose Purpose, log *slog.Logger) (*Lis
 	}
 	if network == "unix" {
 		if err := os.Chmod(address, 0o600); err != nil {
-			ln.Close()
+			_ = ln.Close()
 			return nil, fmt.Errorf("listen on %s: %w", addr, err)
 		}
 	} else {
@@ -98,13 +98,13 @@ func Listen(addr string, secret Secret, purpose Purpose, log *slog.Logger) (*Lis
 func (l *Listener) Addr() string { return l.addr }
 
 // Serve accepts connections and calls handle for each in its own goroutine, until Close. The connection is handle's.
-func (l *Listener) Serve(handle func(net.Conn)) error {
+func (l *Listener) Serve(handle func(net.Conn)) {
 	delay := time.Duration(0)
 	for {
 		nc, err := l.ln.Accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
-				return nil
+				return
 			}
 			// Such as too many open files: it passes when others close theirs.
 			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
@@ -115,7 +115,7 @@ func (l *Listener) Serve(handle func(net.Conn)) error {
 		delay = 0
 		if !l.begin(nc) {
 			nc.Close()
-			return nil
+			return
 		}
 		go l.admit(nc, handle)
 	}
