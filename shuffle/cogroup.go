@@ -75,11 +75,11 @@ func (c *Cogrouper2[K, V, W]) Drain() (Stream[Pair[K, Grouped2[V, W]]], error) {
 	c.right.arrange()
 	type row = Pair[K, Grouped2[V, W]]
 	emit := func(ids []uint32, out []row) []row {
-		left, right := make([]V, c.left.count(ids)), make([]W, c.right.count(ids))
+		left, right := c.left.gather(ids, nil), c.right.gather(ids, nil)
 		for _, id := range ids {
 			r := row{Key: c.table.keys[id]}
-			r.Value.Left, left = c.left.carve(id, left)
-			r.Value.Right, right = c.right.carve(id, right)
+			r.Value.Left, left = c.left.cut(id, left)
+			r.Value.Right, right = c.right.cut(id, right)
 			out = append(out, r)
 		}
 		return out
@@ -158,12 +158,12 @@ func (c *Cogrouper3[K, V, W, X]) Drain() (Stream[Pair[K, Grouped3[V, W, X]]], er
 	c.third.arrange()
 	type row = Pair[K, Grouped3[V, W, X]]
 	emit := func(ids []uint32, out []row) []row {
-		first, second, third := make([]V, c.first.count(ids)), make([]W, c.second.count(ids)), make([]X, c.third.count(ids))
+		first, second, third := c.first.gather(ids, nil), c.second.gather(ids, nil), c.third.gather(ids, nil)
 		for _, id := range ids {
 			r := row{Key: c.table.keys[id]}
-			r.Value.First, first = c.first.carve(id, first)
-			r.Value.Second, second = c.second.carve(id, second)
-			r.Value.Third, third = c.third.carve(id, third)
+			r.Value.First, first = c.first.cut(id, first)
+			r.Value.Second, second = c.second.cut(id, second)
+			r.Value.Third, third = c.third.cut(id, third)
 			out = append(out, r)
 		}
 		return out
@@ -255,13 +255,13 @@ func (c *Cogrouper4[K, V, W, X, Y]) Drain() (Stream[Pair[K, Grouped4[V, W, X, Y]
 	c.fourth.arrange()
 	type row = Pair[K, Grouped4[V, W, X, Y]]
 	emit := func(ids []uint32, out []row) []row {
-		first, second, third, fourth := make([]V, c.first.count(ids)), make([]W, c.second.count(ids)), make([]X, c.third.count(ids)), make([]Y, c.fourth.count(ids))
+		first, second, third, fourth := c.first.gather(ids, nil), c.second.gather(ids, nil), c.third.gather(ids, nil), c.fourth.gather(ids, nil)
 		for _, id := range ids {
 			r := row{Key: c.table.keys[id]}
-			r.Value.First, first = c.first.carve(id, first)
-			r.Value.Second, second = c.second.carve(id, second)
-			r.Value.Third, third = c.third.carve(id, third)
-			r.Value.Fourth, fourth = c.fourth.carve(id, fourth)
+			r.Value.First, first = c.first.cut(id, first)
+			r.Value.Second, second = c.second.cut(id, second)
+			r.Value.Third, third = c.third.cut(id, third)
+			r.Value.Fourth, fourth = c.fourth.cut(id, fourth)
 			out = append(out, r)
 		}
 		return out

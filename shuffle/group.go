@@ -44,10 +44,10 @@ func (g *Grouper[K, V]) Drain() (Stream[Pair[K, []V]], error) {
 	}
 	g.values.arrange()
 	emit := func(ids []uint32, out []Pair[K, []V]) []Pair[K, []V] {
-		arena := make([]V, g.values.count(ids))
+		all := g.values.gather(ids, nil)
 		var vals []V
 		for _, id := range ids {
-			vals, arena = g.values.carve(id, arena)
+			vals, all = g.values.cut(id, all)
 			out = append(out, Pair[K, []V]{g.table.keys[id], vals})
 		}
 		return out

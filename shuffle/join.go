@@ -82,22 +82,26 @@ func (j joiner[K, V, W]) drainJoined() (Stream[Pair[K, Joined[V, W]]], error) {
 	j.left.arrange()
 	j.right.arrange()
 	type row = Pair[K, Joined[V, W]]
-	// One key may have more pairs than a batch should: pending are the keys whose pairs are not all out, l and r say how far the
-	// first of them is.
-	var pending []uint32
+	// Keys may have more pairs than a batch should: pending are those whose pairs are not all out, l and r say how far the first of
+	// them is. Most have few; their values are gathered at once.
+	var (
+		pending []uint32
+		lefts   []V
+		rights  []W
+	)
 	l, r := 0, 0
 	more := func(out []row) []row {
 		for len(pending) > 0 {
 			id := pending[0]
 			key := j.table.keys[id]
-			lefts, rights := j.left.positions(id), j.right.positions(id)
-			for ; l < len(lefts) && len(rights) > 0; l, r = l+1, 0 {
-				v := j.left.value(lefts[l])
-				for ; r < len(rights); r++ {
+			vs, ws := j.left.positions(id), j.right.positions(id)
+			for ; l < len(vs) && len(ws) > 0; l, r = l+1, 0 {
+				v := j.left.value(vs[l])
+				for ; r < len(ws); r++ {
 					if len(out) >= drainRows {
 						return out
 					}
-					out = append(out, row{key, Joined[V, W]{v, j.right.value(rights[r])}})
+					out = append(out, row{key, Joined[V, W]{v, j.right.value(ws[r])}})
 				}
 			}
 			l, r = 0, 0
@@ -106,8 +110,29 @@ func (j joiner[K, V, W]) drainJoined() (Stream[Pair[K, Joined[V, W]]], error) {
 		return out
 	}
 	emit := func(ids []uint32, out []row) []row {
-		pending = ids
-		return more(out)
+		pairs := 0
+		for _, id := range ids {
+			pairs += len(j.left.positions(id)) * len(j.right.positions(id))
+		}
+		if pairs > 8*drainRows || j.left.count(ids)+j.right.count(ids) > 64*drainRows {
+			pending = ids
+			return more(out)
+		}
+		lefts, rights = j.left.gather(ids, lefts), j.right.gather(ids, rights)
+		ls, rs := lefts, rights
+		var vs []V
+		var ws []W
+		for _, id := range ids {
+			vs, ls = j.left.cut(id, ls)
+			ws, rs = j.right.cut(id, rs)
+			key := j.table.keys[id]
+			for _, v := range vs {
+				for _, w := range ws {
+					out = append(out, row{key, Joined[V, W]{v, w}})
+				}
+			}
+		}
+		return out
 	}
 	s := drain(j.keyed, arrivals(j.left, j.right), emit, more, func(bucket int) (Stream[row], io.Closer, error) {
 		inner, err := newJoiner[K, V, W](j.ctx, j.env, j.depth+1)

@@ -24,7 +24,6 @@ type table[K comparable] struct {
 	heap   int64 // bytes that the keys point to, estimated unless K is string
 	text   textArena
 	sizer  *codec.Codec[K] // nil if keys point to nothing
-	warmed uint64
 }
 
 const (
@@ -117,72 +116,74 @@ func (t *table[K]) fill() {
 // lookup sets ids[i] to the number of rows[i].Key, whose hash is hashes[i]; keys not seen before get the next numbers. There must
 // be room for all of them.
 func lookup[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, ids []uint32) {
-	slots, mask, shift := t.slots, uint64(len(t.slots)-1), t.shift
-	hashes, ids = hashes[:len(rows)], ids[:len(rows)]
-	if len(slots) > 1<<15 {
-		// A big table misses the cache at nearly every row. These loads depend on nothing, so that the processor has many of
-		// them under way at once; the probes below find the slots in the cache.
-		warm := uint64(0)
-		for _, h := range hashes {
-			warm += slots[h*slotMix>>shift&mask]
-		}
-		t.warmed += warm
-	}
-	for i := range rows {
+	var pending [addRows]uint16
+	for _, i := range pending[:probe(t, rows, hashes, ids, &pending)] {
 		h := hashes[i]
-		key := &rows[i].Key
-		at := h * slotMix >> shift
-		for {
-			s := slots[at&mask]
-			if s == 0 {
-				ids[i] = uint32(len(t.keys))
-				slots[at&mask] = h<<32 | uint64(len(t.keys)+1)
-				t.insert(*key, h)
-				break
-			}
-			if s>>32 == h&0xffffffff {
-				id := uint32(s) - 1
-				// Hashes differ in their low bits for nearly all keys that differ, and where they do not, Equal knows what == does
-				// not: that NaN is NaN.
-				if !t.iface && t.keys[id] == *key || t.ops.Equal(t.keys[id], *key) {
-					ids[i] = id
-					break
-				}
-			}
-			at++
+		at, id := t.search(rows[i].Key, h)
+		if id == noID {
+			id = uint32(len(t.keys))
+			t.slots[at] = h<<32 | uint64(id+1)
+			t.insert(rows[i].Key, h)
 		}
+		ids[i] = id
 	}
 }
 
 // find is lookup without insertion: ids[i] is noID for a key that is not there.
 func find[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, ids []uint32) {
+	var pending [addRows]uint16
+	for _, i := range pending[:probe(t, rows, hashes, ids, &pending)] {
+		_, ids[i] = t.search(rows[i].Key, hashes[i])
+	}
+}
+
+// probe finds the keys that lie in the first slot they may lie in, which are most. It notes the positions of the others, in order,
+// and returns how many they are.
+//
+// A big table misses the cache at nearly every row. Neither loop waits for the row before, so that the processor has many of
+// these misses under way at once.
+func probe[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, ids []uint32, pending *[addRows]uint16) int {
 	slots, mask, shift := t.slots, uint64(len(t.slots)-1), t.shift
 	hashes, ids = hashes[:len(rows)], ids[:len(rows)]
-	if len(slots) > 1<<15 {
-		warm := uint64(0)
-		for _, h := range hashes {
-			warm += slots[h*slotMix>>shift&mask]
+	for i, h := range hashes {
+		s := slots[h*slotMix>>shift&mask]
+		id := uint32(s) - 1 // noID if the slot is empty
+		if s>>32 != h&0xffffffff {
+			id = noID
 		}
-		t.warmed += warm
+		ids[i] = id
+	}
+	keys, n := t.keys, 0
+	if t.iface {
+		keys = nil
 	}
 	for i := range rows {
-		h := hashes[i]
-		at := h * slotMix >> shift
-		ids[i] = noID
-		for {
-			s := slots[at&mask]
-			if s == 0 {
-				break
-			}
-			if s>>32 == h&0xffffffff {
-				id := uint32(s) - 1
-				if !t.iface && t.keys[id] == rows[i].Key || t.ops.Equal(t.keys[id], rows[i].Key) {
-					ids[i] = id
-					break
-				}
-			}
-			at++
+		if id := int(ids[i]); id >= len(keys) || keys[id] != rows[i].Key {
+			pending[n&(addRows-1)] = uint16(i)
+			n++
 		}
+	}
+	return n
+}
+
+// search follows the slots of a hash to the number of a key, or to the empty slot where it belongs.
+func (t *table[K]) search(key K, h uint64) (at uint64, id uint32) {
+	slots, mask := t.slots, uint64(len(t.slots)-1)
+	at = h * slotMix >> t.shift & mask
+	for {
+		s := slots[at&mask]
+		if s == 0 {
+			return at, noID
+		}
+		if s>>32 == h&0xffffffff {
+			id := uint32(s) - 1
+			// Low halves of hashes differ for nearly all keys that differ, and where they do not, Equal knows what == does not: that
+			// NaN is NaN.
+			if !t.iface && t.keys[id] == key || t.ops.Equal(t.keys[id], key) {
+				return at, id
+			}
+		}
+		at = (at + 1) & mask
 	}
 }
 

@@ -21,6 +21,7 @@ type values[K comparable, V any] struct {
 	// While draining: the positions of the values of key id are at[starts[id]:starts[id+1]].
 	starts []uint32
 	at     []uint32
+	wait   []uint32 // positions to gather
 }
 
 type piece[V any] struct {
@@ -150,13 +151,14 @@ func (v *values[K, V]) evict(ids []uint32, _ int) error {
 func (v *values[K, V]) flush() error { return v.log.flush() }
 
 func (v *values[K, V]) release() {
-	v.pieces, v.starts, v.at, v.n, v.heap, v.perHeap = nil, nil, nil, 0, 0, 0
+	v.pieces, v.starts, v.at, v.wait, v.n, v.heap, v.perHeap = nil, nil, nil, nil, 0, 0, 0
 }
 
 // arrange prepares for draining: it finds the values of each key.
 func (v *values[K, V]) arrange() {
 	v.starts = make([]uint32, len(v.k.table.keys)+1)
 	v.at = make([]uint32, v.n)
+	v.wait = make([]uint32, 0, 1024)
 	// Counted two places up, then summed, starts[id+1] is where key id begins; placing moves it to where id ends, which is
 	// where id+1 begins.
 	for _, p := range v.pieces {
@@ -208,17 +210,43 @@ func (v *values[K, V]) count(ids []uint32) int {
 	return n
 }
 
-// carve moves the values of a key to the arena, which must have room, and returns them and the rest of the arena. No values are nil.
-func (v *values[K, V]) carve(id uint32, arena []V) (vals, rest []V) {
-	at := v.positions(id)
-	if len(at) == 0 {
-		return nil, arena
+// gather returns the values of the keys, key after key, in buf if it is large enough. Finding positions and fetching values are
+// loops of their own: values lie anywhere in memory, and the processor fetches many at once if nothing stands between them.
+func (v *values[K, V]) gather(ids []uint32, buf []V) []V {
+	n := v.count(ids)
+	if cap(buf) < n {
+		buf = make([]V, n)
 	}
-	vals, rest = arena[:len(at):len(at)], arena[len(at):]
-	for i, pos := range at {
-		vals[i] = v.value(pos)
+	out := buf[:0:n]
+	wait := v.wait[:0]
+	for _, id := range ids {
+		for at := v.positions(id); len(at) > 0; {
+			k := min(len(at), cap(wait)-len(wait))
+			wait = append(wait, at[:k]...)
+			at = at[k:]
+			if len(wait) == cap(wait) {
+				out = v.fetch(wait, out)
+				wait = wait[:0]
+			}
+		}
 	}
-	return vals, rest
+	return v.fetch(wait, out)
+}
+
+func (v *values[K, V]) fetch(at []uint32, out []V) []V {
+	for _, pos := range at {
+		out = append(out, v.pieces[pos>>pieceBits].vals[pos&(pieceLen-1)])
+	}
+	return out
+}
+
+// cut cuts the values of a key off the front of what gather returned. No values are nil.
+func (v *values[K, V]) cut(id uint32, all []V) (vals, rest []V) {
+	n := int(v.starts[id+1] - v.starts[id])
+	if n == 0 {
+		return nil, all
+	}
+	return all[:n:n], all[n:]
 }
 
 // replayBucket adds what was spilled of a bucket of v to the same column of the structure of that bucket.
