@@ -103,8 +103,8 @@ func TestEndsOfProcessesAreFailures(t *testing.T) {
 		do   func(int64) int64
 		want string
 	}{
-		{"exit 0", func(int64) int64 { os.Exit(0); return 0 }, "exit status 0"},
-		{"exit 42", func(int64) int64 { os.Exit(42); return 0 }, "exit status 42"},
+		{"exit 0", func(int64) int64 { os.Exit(0); return 0 }, "exited with code 0"},
+		{"exit 42", func(int64) int64 { os.Exit(42); return 0 }, "exited with code 42"},
 		{"panic", func(x int64) int64 { panic(fmt.Sprint("bad row ", x)) }, "bad row 1"},
 		{"panic elsewhere", func(int64) int64 { go panic("out of reach"); time.Sleep(time.Minute); return 0 }, "out of reach"},
 	} {

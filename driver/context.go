@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/driver/conf"
+	"github.com/spark-go/spark-go/executor/host"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -23,8 +23,8 @@ type Context struct {
 	conf      *conf.Conf
 	master    master
 	appID     string
-	dir       string // private to the application, removed by Stop
-	lock      *os.File
+	root      *host.Root // the application's private directory, removed by Stop
+	dir       string     // of root
 	backend   cluster.Backend
 	loop      *loop
 	events    eventBus
@@ -114,9 +114,10 @@ func start(options []Option) (*Context, error) {
 	if err != nil {
 		return c, err
 	}
-	if c.dir, c.lock, err = makeAppDir(settings.Get("spark.local.dir")); err != nil {
+	if c.root, err = makeAppDir(settings.Get("spark.local.dir")); err != nil {
 		return c, err
 	}
+	c.dir = c.root.Dir
 	c.appID = filepath.Base(c.dir)
 	c.loop = newLoop(c, set)
 	if c.backend, err = newBackend(c); err != nil {
@@ -152,9 +153,10 @@ func (c *Context) Stop() {
 		for _, f := range c.closers {
 			f()
 		}
-		if c.dir != "" {
-			os.RemoveAll(c.dir)
-			c.lock.Close()
+		if c.root != nil {
+			if err := c.root.Remove(); err != nil {
+				slog.Warn("files of the application are left", "error", err)
+			}
 		}
 	})
 }

@@ -260,6 +260,9 @@ func (l *loop) act(a sched.Action) {
 	case sched.LaunchTask:
 		l.launch(a)
 	case sched.KillTask:
+		if len(l.launches[a.Executor]) > 0 {
+			l.flush() // the task may be among them: a kill that overtook it would be lost
+		}
 		_ = l.ctx.backend.Kill(a.Executor, int64(a.Task), a.Reason) // an executor that is gone has ended its tasks
 	case sched.TaskEnded:
 		l.ended(a)

@@ -29,7 +29,7 @@ func (a partitionAction[T, R]) Run(t *Task, p int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := a.Do.run(t, p, in)
+	res, err := a.Do.run(t, p, untilCancelled(t, in))
 	if err != nil {
 		return nil, err
 	}

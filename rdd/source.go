@@ -38,7 +38,11 @@ func (o *sourceOp[T, S]) Compute(t *Task, p int) (Stream[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.Source.Open(t, split)
+	in, err := o.Source.Open(t, split)
+	if err != nil {
+		return nil, err
+	}
+	return untilCancelled(t, in), nil
 }
 
 // Parallelize makes a dataset of the rows, cut into the given number of partitions of nearly equal length in their order; 0 means

@@ -92,7 +92,7 @@ func openBlock[T any](t *Task, b Block) (Stream[T], error) {
 		if !ok {
 			return nil, fmt.Errorf("a cached block holds %T where %T was asked for", b.Rows, chunks)
 		}
-		return &chunkStream[T]{chunks: chunks}, nil
+		return untilCancelled(t, Stream[T](&chunkStream[T]{chunks: chunks})), nil
 	}
 	return openRows[T](t, b.File)
 }

@@ -103,3 +103,27 @@ func SplitOf[S any](t *Task, source *Node, partition int) (S, error) {
 	}
 	return s, nil
 }
+
+// cancellable ends a stream with the cause when its task is cancelled. Sources, kept blocks and actions have one, so that a task whose
+// job was cancelled ends at its next batch, also where operations in between let no row through.
+type cancellable[T any] struct {
+	in   Stream[T]
+	ctx  context.Context
+	done <-chan struct{}
+}
+
+func untilCancelled[T any](t *Task, in Stream[T]) Stream[T] {
+	if t.ctx == nil || t.ctx.Done() == nil {
+		return in
+	}
+	return &cancellable[T]{in, t.ctx, t.ctx.Done()}
+}
+
+func (s *cancellable[T]) Next() ([]T, error) {
+	select {
+	case <-s.done:
+		return nil, context.Cause(s.ctx)
+	default:
+		return s.in.Next()
+	}
+}
