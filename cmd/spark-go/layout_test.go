@@ -30,7 +30,8 @@ var narrower = map[string][]string{
 	"driver/conf":       nil,
 }
 
-var unsafeAllowed = map[string]bool{"rdd/closure": true, "shuffle/codec": true, "mllib/linalg": true}
+// unsafeAllowed: the task codec, the row codec, the row codec of Parquet pages and the vector kernels.
+var unsafeAllowed = map[string]bool{"rdd/closure": true, "shuffle/codec": true, "io/parquetio": true, "mllib/linalg": true}
 
 // why says what to do about a wrong import.
 var why = map[string]string{

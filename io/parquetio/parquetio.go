@@ -167,7 +167,7 @@ func rowGroups(ctx context.Context, info filesys.Info, check func(*node) error) 
 	if err != nil {
 		return nil, err
 	}
-	defer f.close()
+	defer func() { _ = f.close() }()
 	defer guard(s.URI, &err)
 	if err := check(f.root); err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.URI, err)
@@ -199,7 +199,7 @@ func ReadSchema(ctx context.Context, uri string) (Schema, error) {
 	if err != nil {
 		return Schema{}, err
 	}
-	defer f.close()
+	defer func() { _ = f.close() }()
 	s := Schema{Rows: f.parquet.NumRows(), RowGroups: len(f.parquet.RowGroups())}
 	for _, c := range f.root.children {
 		s.Fields = append(s.Fields, c.field())

@@ -133,7 +133,8 @@ func (p *plan) structure(n *node, t reflect.Type, s slots, nullZero bool) (part,
 			out.members = append(out.members, member{i, inner})
 			continue
 		}
-		at, err := -1, error(nil)
+		var at int
+		var err error
 		if tag.name != "" {
 			at = slices.Index(names, tag.name)
 		} else {

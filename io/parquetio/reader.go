@@ -12,7 +12,6 @@ import (
 type Reader[T any] struct {
 	rows  []T
 	batch *batchReader
-	dst   view
 }
 
 // NewReader opens the split's file and matches its columns with T's fields. The
@@ -71,7 +70,7 @@ func newBatchReader(ctx context.Context, s Split, compile func(*node) (*plan, er
 	b = &batchReader{split: s, file: f, group: s.First}
 	defer func() {
 		if err != nil {
-			f.close()
+			_ = f.close()
 		}
 	}()
 	defer guard(s.URI, &err)

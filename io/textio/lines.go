@@ -63,7 +63,7 @@ func NewLineReader(ctx context.Context, s Split) (*LineReader, error) {
 	r.lines = make([]string, 0, BatchRows)
 	if s.Offset > 0 {
 		if err := r.skipLine(); err != nil {
-			r.Close()
+			_ = r.Close()
 			return nil, err
 		}
 	}
@@ -119,7 +119,6 @@ func (r *LineReader) cut(lines []string) []string {
 		}
 		n := strings.IndexByte(block[from:], '\n')
 		if n < 0 { // the last line of the file, without an end
-			n = len(block) - from
 			lines = append(lines, strings.TrimSuffix(block[from:], "\r"))
 			from = len(block)
 			break

@@ -222,8 +222,8 @@ func readIDs[R ID](b []byte, count int) ([]R, []byte, error) {
 	}
 	ids := make([]R, count)
 	for i := range ids {
-		size, isText := 8, false
-		if _, isText = any(ids[i]).(string); isText {
+		size := 8
+		if _, isText := any(ids[i]).(string); isText {
 			size = 4
 		}
 		if len(b) < size {

@@ -236,7 +236,8 @@ func (o solveOp[R]) solve(ctx context.Context, b *block[R], received []float32, 
 		for k := range rank {
 			a[k*rank+k] += set.RegParam * float64(n)
 		}
-		v, ok := rhs, false
+		v := rhs
+		var ok bool
 		if set.Nonnegative {
 			ok = linalg.SolveNonnegative(a, rhs, x, grad)
 			v = x

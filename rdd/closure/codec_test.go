@@ -238,7 +238,7 @@ func TestRefused(t *testing.T) {
 		{"channel", with(func(r *resources) { r.C = make(chan int) }), "C (chan int) cannot travel"},
 		{"mutex", with(func(r *resources) { r.mu = new(sync.Mutex) }), "mu (*sync.Mutex) cannot travel"},
 		{"in map", with(func(r *resources) { r.m = map[string]any{"k": []any{1, file}} }), "m[k][1] (*os.File)"},
-		{"in slice", with(func(r *resources) { r.list = []any{1, struct{ wg sync.WaitGroup }{}} }), "list[1].wg (sync.WaitGroup)"}, //nolint:govet // it is refused
+		{"in slice", with(func(r *resources) { r.list = []any{1, struct{ wg sync.WaitGroup }{}} }), "list[1].wg (sync.WaitGroup)"},
 		{"capturing", with(func(r *resources) { r.f = func(x int) int { captured++; return x } }), "captures variables: bind what it needs with rdd.Bind"},
 		{"in env", with(func(r *resources) {
 			r.f = Bind(with(func(r *resources) { r.Log.out = file }), func(any, int) int { return 0 })

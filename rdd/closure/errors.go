@@ -36,7 +36,7 @@ func (e *pathError) Error() string {
 
 // at adds a path segment to an error that returns through it.
 func at(err error, segment string) error {
-	if p, ok := err.(*pathError); ok {
+	if p, ok := err.(*pathError); ok { //nolint:errorlint // only one that was not wrapped since grows
 		p.path = append(p.path, segment)
 		return p
 	}

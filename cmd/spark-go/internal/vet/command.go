@@ -118,7 +118,7 @@ func analyse(patterns []string, tests bool, overlay map[string][]byte) ([]Findin
 		return nil, fmt.Errorf("load %s: %w", strings.Join(patterns, " "), err)
 	}
 	if len(pkgs) == 0 {
-		return nil, fmt.Errorf("load %s: no such packages: name a directory such as ./examples/als or a pattern such as ./...",
+		return nil, fmt.Errorf("load %s: no such packages: name a directory such as ./examples/als or a pattern such as \"./...\" instead",
 			strings.Join(patterns, " "))
 	}
 	var faults []error
