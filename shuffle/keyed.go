@@ -263,7 +263,9 @@ func (l *spillLog[R]) put(bucket int, row R) error {
 	s := l.staged[bucket]
 	if s == nil {
 		s = make([]R, 0, l.rows)
-		l.taken += int64(l.rows) * l.rowSize
+		if l.rows > 1 { // else it is written at once
+			l.taken += int64(l.rows) * l.rowSize
+		}
 	}
 	s = append(s, row)
 	l.staged[bucket] = s

@@ -3,8 +3,8 @@
 // A map task writes its rows, each with the number of its reduce partition, through a [Writer] into one data file and one
 // index. A reduce task opens its partition of every map output with [Read]: blocks are fetched in parallel, but rows come out
 // in map order, so that what a reduce task sees is a function of the data alone. A [Combiner] folds the values of each key,
-// a [Grouper] collects them, a [Sorter] orders rows; all three hold to one memory budget and go on through disk when it is
-// used up.
+// a [Grouper] collects them, a [Cogrouper2] does so for two inputs at once and [Join] pairs them, and a [Sorter] orders rows;
+// all hold to one memory budget and go on through disk when it is used up.
 //
 // Three invariants carry the promise of equal bytes for equal data:
 //

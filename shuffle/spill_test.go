@@ -337,7 +337,7 @@ func TestCombineNothing(t *testing.T) {
 }
 
 func TestGroupSpillsToEqualBytes(t *testing.T) {
-	rows := floatRows(60_000, 9_000)
+	rows := floatRows(40_000, 6_000)
 	for i := range rows {
 		if i%2 == 0 {
 			rows[i].Key = "heavy" // more than any budget
@@ -561,7 +561,7 @@ func TestSortSpillsToEqualBytes(t *testing.T) {
 	}
 	for name, f := range makers {
 		t.Run(name, func(t *testing.T) {
-			rows := make([]record, 40_000)
+			rows := make([]record, 24_000)
 			for i := range rows {
 				rows[i] = record{Key: f(i), Rank: int32(i % 3), Seq: i}
 			}
@@ -661,3 +661,57 @@ type fullDisk struct{}
 
 func (fullDisk) Error() string        { return "no space left on device" }
 func (fullDisk) Is(target error) bool { return target == syscall.ENOSPC }
+
+// A spill file that changes under the task is an error, never wrong rows.
+func TestDamagedSpill(t *testing.T) {
+	lowerFloor(t, 64<<10)
+	env := &Env{SpillDir: t.TempDir(), Memory: &limited{}, SpillCompression: "none"}
+	damage := func() {
+		files, err := os.ReadDir(env.SpillDir)
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		f, err := os.OpenFile(env.SpillDir+"/"+files[0].Name(), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var b [1]byte
+		if _, err := f.ReadAt(b[:], 5000); err != nil {
+			t.Fatal(err)
+		}
+		b[0] ^= 1
+		if _, err := f.WriteAt(b[:], 5000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	s, _ := NewSorter(context.Background(), env, textOrder())
+	for i := range 20_000 {
+		if err := s.Add([]record{{Key: fmt.Sprint(i * 7 % 20_000)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage()
+	sorted, err := s.Drain()
+	for err == nil {
+		_, err = sorted.Next()
+	}
+	if !errors.Is(err, errCorrupt) {
+		t.Errorf("sort: %v", err)
+	}
+	s.Close()
+	c, _ := NewCombiner[string](context.Background(), env, Aggregator[float64, float64](sumFloat{}))
+	if err := c.Add(floatRows(20_000, 20_000)); err != nil {
+		t.Fatal(err)
+	}
+	damage()
+	combined, err := c.Drain()
+	for err == nil {
+		_, err = combined.Next()
+	}
+	if !errors.Is(err, errCorrupt) {
+		t.Errorf("combine: %v", err)
+	}
+	c.Close()
+}
