@@ -1,9 +1,6 @@
 package shuffle
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // entry stands for a row, or a key of a table, while it is sorted: its order-preserving prefix and its number.
 type entry struct {
@@ -137,7 +134,7 @@ func orderHashes(hashes []uint64, skip int, tie func([]entry)) *hashOrder {
 	return o
 }
 
-// bytes is what preparing the order of n hashes takes.
+// orderBytes is what ordering n hashes takes.
 func orderBytes(n int) int64 { return int64(n)*4 + 1<<16 }
 
 // batch returns the next numbers, or none at the end. The slice is valid until the next call.
@@ -168,9 +165,4 @@ func (o *hashOrder) batch() []uint32 {
 		return out
 	}
 	return nil
-}
-
-// byIndex orders a run of equal keys by number.
-func byIndex(run []entry) {
-	slices.SortFunc(run, func(a, b entry) int { return int(a.idx) - int(b.idx) })
 }
