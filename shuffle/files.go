@@ -138,18 +138,6 @@ func decodeIndex(buf []byte, id WriterID) (indexOffsets, error) {
 	return offsets, nil
 }
 
-// createFile creates a file that only this user can read, and the folders above it.
-func createFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrNotExist) {
-		if err = os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
-		}
-		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	}
-	return f, err
-}
-
 // readFullAt is io.ReadFull for ReadAt: a short file is io.ErrUnexpectedEOF.
 func readFullAt(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)

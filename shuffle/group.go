@@ -73,7 +73,8 @@ func (g *Grouper[K, V]) Close() { g.close() }
 // depend on how adding to the inputs was interleaved.
 func arrivals(inputs ...interface {
 	first(id uint32) (uint32, bool)
-}) func([]entry) {
+},
+) func([]entry) {
 	rank := func(id uint32) uint64 {
 		for i, in := range inputs {
 			if pos, ok := in.first(id); ok {

@@ -150,7 +150,7 @@ func (r *reader[T]) Next() ([]T, error) {
 	rows, err := r.next()
 	if err != nil {
 		r.err = err
-		r.Close()
+		r.stop()
 		return nil, err
 	}
 	return rows, nil
@@ -391,13 +391,17 @@ func (r *reader[T]) Close() error {
 	if r.err == nil {
 		r.err = errors.New("shuffle: read from a closed stream")
 	}
+	r.stop()
+	return nil
+}
+
+func (r *reader[T]) stop() {
 	if r.source != nil {
 		r.source.close()
 		r.source = nil
 	}
 	r.cancel(r.err)
 	r.groups, r.fetches, r.current = nil, nil, nil
-	return nil
 }
 
 // ctxReadCloser closes what it reads from when its context ends, so that no read outlasts it.
