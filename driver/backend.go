@@ -15,10 +15,14 @@ import (
 )
 
 func newBackend(c *Context) (cluster.Backend, error) {
-	if c.master.local {
-		return newLocalBackend(c)
+	if !c.master.local {
+		return newClusterBackend(c)
 	}
-	return newClusterBackend(c)
+	b, err := newLocalBackend(c)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // startBackend starts the executors and feeds what they report to the loop.
@@ -54,7 +58,7 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 		settings[key] = c.Setting(key)
 	}
 	config := cluster.Config{
-		App: c.appID, Executors: c.master.hosts, Cores: c.master.cores, Memory: c.master.memory, Settings: settings,
+		App: c.ApplicationName(), Executors: c.master.hosts, Cores: c.master.cores, Memory: c.master.memory, Settings: settings,
 		Heartbeat: c.conf.Duration("spark.executor.heartbeatInterval"), Timeout: c.conf.Duration("spark.network.timeout"),
 		MaxFrame: c.conf.Int("spark.rpc.message.maxSize") << 20, LocalDir: c.dir, Orphan: []string{c.dir},
 		SharedDisk: c.conf.Bool("spark.shuffle.readHostLocalDisk"),
@@ -65,9 +69,9 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 		return nil, fmt.Errorf("start local-cluster: %w", err)
 	}
 	addr := "unix:" + filepath.Join(sockets, "blocks.sock")
-	server, err := blocks.Serve(addr, local.Secret(), blocks.ServerConfig{Provider: broadcastBlocks{c}})
+	server, err := blocks.Serve(addr, local.Secret(), blocks.ServerConfig{Provider: driverBlocks{c}})
 	if err != nil {
-		return nil, fmt.Errorf("serve broadcasts: %w", err)
+		return nil, fmt.Errorf("serve broadcasts and files: %w", err)
 	}
 	c.closers = append(c.closers, func() { _ = server.Close() })
 	settings[executor.DriverBlocks] = server.Addr()
@@ -95,12 +99,15 @@ func newLocalBackend(c *Context) (*localBackend, error) {
 	cfg.Location = shuffle.Location{Executor: localExecutor, Host: c.appID, Dir: b.dir}
 	cfg.LocalDir = c.dir
 	cfg.Broadcasts = c
+	cfg.File = c.taskFile
 	cfg.Report = func(r protocol.TaskResult) {
 		b.handle(cluster.TaskResults{Executor: localExecutor, Results: []protocol.TaskResult{r}})
 	}
 	var err error
-	b.runner, err = executor.NewRunner(cfg)
-	return b, err
+	if b.runner, err = executor.NewRunner(cfg); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 func (b *localBackend) Start(_ context.Context, handle func(cluster.Event)) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -29,6 +30,7 @@ type Context struct {
 	loop      *loop
 	events    eventBus
 	maxResult int64
+	spread    bool // map outputs lie on several hosts' own disks
 	started   time.Time
 	err       error // why the context cannot run jobs
 
@@ -38,6 +40,7 @@ type Context struct {
 	accumulators map[int]func([]byte) error
 	broadcasts   map[int]*broadcast
 	groups       map[*job]trackedJob
+	files        map[string]*sharedFile // by name; fixed at the start
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -88,7 +91,7 @@ func (c *Context) Err() error { return c.err }
 func start(options []Option) (*Context, error) {
 	c := &Context{
 		started: time.Now(), accumulators: map[int]func([]byte) error{}, broadcasts: map[int]*broadcast{}, groups: map[*job]trackedJob{},
-		stopped: make(chan struct{}),
+		stopped: make(chan struct{}), conf: conf.New(),
 	}
 	settings, err := conf.Load()
 	if err != nil {
@@ -106,7 +109,7 @@ func start(options []Option) (*Context, error) {
 		return c, err
 	}
 	setLogLevel(settings)
-	if c.master, err = parseMaster(settings.Get("spark.master")); err != nil {
+	if c.master, err = parseMaster(settings.Get("spark.master"), settings); err != nil {
 		return c, err
 	}
 	c.maxResult = settings.Bytes("spark.driver.maxResultSize")
@@ -114,15 +117,20 @@ func start(options []Option) (*Context, error) {
 	if err != nil {
 		return c, err
 	}
+	if c.files, err = shareFiles(settings.Get("spark.files")); err != nil {
+		return c, err
+	}
 	if c.root, err = makeAppDir(settings.Get("spark.local.dir")); err != nil {
 		return c, err
 	}
 	c.dir = c.root.Dir
 	c.appID = filepath.Base(c.dir)
-	c.loop = newLoop(c, set)
-	if c.backend, err = newBackend(c); err != nil {
+	c.spread = !c.master.local && c.master.hosts > 1 && !settings.Bool("spark.shuffle.readHostLocalDisk")
+	backend, err := newBackend(c)
+	if err != nil {
 		return c, err
 	}
+	c.backend, c.loop = backend, newLoop(c, set)
 	go c.loop.run()
 	c.startProgress()
 	if settings.Bool("spark.driver.handleSignals") {
@@ -166,6 +174,16 @@ func (c *Context) AddListener(l Listener) { c.events.add(l) }
 
 // ApplicationID names this run.
 func (c *Context) ApplicationID() string { return c.appID }
+
+// ApplicationName is spark.app.name, or the name of the program's executable.
+func (c *Context) ApplicationName() string {
+	if c.conf != nil {
+		if name := c.conf.Get("spark.app.name"); name != "" {
+			return name
+		}
+	}
+	return filepath.Base(os.Args[0])
+}
 
 // submit gives a job to the loop; false if the context was stopped.
 func (c *Context) submit(j *job) bool {
@@ -217,6 +235,9 @@ func (c *Context) mergeUpdate(u protocol.AccumulatorUpdate) {
 
 // Unpersist implements rdd.Session.
 func (c *Context) Unpersist(ctx context.Context, dataset int, wait bool) error {
+	if c.err != nil {
+		return c.err
+	}
 	c.backend.Remove(protocol.Remove{Kind: protocol.RemoveDataset, ID: dataset})
 	c.loop.call(func() { c.loop.forgetDataset(dataset) })
 	return nil

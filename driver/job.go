@@ -99,6 +99,9 @@ func (c *Context) Run(ctx context.Context, spec rdd.Job) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", spec.Name, context.Cause(ctx))
 	}
+	if c.err != nil {
+		return fmt.Errorf("%s: %w", spec.Name, c.err)
+	}
 	if spec.Target.Session() != rdd.Session(c) {
 		return fmt.Errorf("%s: dataset %v belongs to another context", spec.Name, spec.Target)
 	}
@@ -109,10 +112,12 @@ func (c *Context) Run(ctx context.Context, spec rdd.Job) error {
 	if n == 0 {
 		return nil
 	}
-	j := &job{id: int(c.jobIDs.Add(1)) - 1, spec: spec, callSite: closure.UserPosition(), wake: make(chan struct{}, 1)}
+	j := &job{id: int(c.jobIDs.Add(1)) - 1, spec: spec, callSite: closure.UserPosition(), pool: c.conf.Get("spark.scheduler.pool"), wake: make(chan struct{}, 1)}
 	if p, ok := ctx.Value(propertiesKey{}).(map[string]string); ok {
 		j.properties = p
-		j.pool = p["spark.scheduler.pool"]
+		if pool := p["spark.scheduler.pool"]; pool != "" {
+			j.pool = pool
+		}
 	}
 	if spec.Partitions != nil {
 		j.index = make(map[int]int, n)

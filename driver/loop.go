@@ -44,6 +44,7 @@ type stageState struct {
 	failed  error
 	updates map[int][]protocol.AccumulatorUpdate // of accepted tasks, by partition
 	job     *job                                 // of a result stage
+	near    map[int]bool                         // by shuffle: whether its reduce tasks had better run where its map outputs lie
 	jobs    []int                                // that need it
 }
 
@@ -165,6 +166,8 @@ func (l *loop) take(item any) {
 		}
 	case blockUpdates:
 		l.updateBlocks(v.executor, v.updates)
+	case gone:
+		l.clean(v)
 	case ask:
 		v.do()
 		close(v.done)
@@ -243,7 +246,60 @@ func (l *loop) prefer(s *plan.Stage, partition int) []sched.Place {
 	for _, h := range st.program.Preferred(partition) {
 		places = append(places, sched.Place{Host: h})
 	}
+	if places == nil && l.ctx.spread {
+		places = l.nearMapOutputs(st, partition)
+	}
 	return places
+}
+
+// Reduce tasks look for the hosts of their input only where that costs little and a short way pays for a wait: shuffles of at most
+// maxPlacedMaps by maxPlacedReduces (Spark's limits), with minPlacedBytes for an average reduce task.
+const (
+	maxPlacedMaps    = 1000
+	maxPlacedReduces = 1000
+	minPlacedBytes   = 1 << 20
+)
+
+// nearMapOutputs lists the hosts that hold much of what a reduce task reads.
+func (l *loop) nearMapOutputs(st *stageState, partition int) []sched.Place {
+	if st.stage.Tasks > maxPlacedReduces {
+		return nil
+	}
+	for _, in := range st.program.Reads(partition) {
+		near, known := st.near[in[0]]
+		if !known {
+			near = worthNearness(l.sched.Outputs().Of(in[0]))
+			if st.near == nil {
+				st.near = map[int]bool{}
+			}
+			st.near[in[0]] = near
+		}
+		if !near {
+			continue
+		}
+		var places []sched.Place
+		for _, h := range l.sched.Outputs().Hosts(in[0], in[1]) {
+			places = append(places, sched.Place{Host: h})
+		}
+		if places != nil {
+			return places
+		}
+	}
+	return nil
+}
+
+// worthNearness says whether the reduce tasks of a shuffle read so much, and from so few map outputs, that their place matters.
+func worthNearness(outputs []shuffle.Output) bool {
+	if len(outputs) == 0 || len(outputs) > maxPlacedMaps {
+		return false
+	}
+	total := int64(0)
+	for i := range outputs {
+		for _, n := range outputs[i].Sizes {
+			total += n
+		}
+	}
+	return total >= minPlacedBytes*int64(max(len(outputs[0].Sizes), 1))
 }
 
 // handle feeds the scheduler and does what it says.

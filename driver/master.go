@@ -20,11 +20,12 @@ type master struct {
 
 var (
 	localMaster   = regexp.MustCompile(`^local(?:\[\s*(\*|\d+)\s*(?:,\s*(\d+)\s*)?\])?$`)
-	clusterMaster = regexp.MustCompile(`^local-cluster\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\w+)\s*\]$`)
+	clusterMaster = regexp.MustCompile(`^local-cluster(?:\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\w+)\s*\])?$`)
 )
 
-// parseMaster reads local, local[N], local[*], local[N,F] and local-cluster[n,cores,mem].
-func parseMaster(s string) (master, error) {
+// parseMaster reads local, local[N], local[*], local[N,F] and local-cluster[n,cores,mem]; local-cluster alone is as large as the
+// settings of executors say.
+func parseMaster(s string, settings *conf.Conf) (master, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
 		s = "local[*]"
@@ -46,6 +47,9 @@ func parseMaster(s string) (master, error) {
 	}
 	if m := clusterMaster.FindStringSubmatch(s); m != nil {
 		res := master{}
+		if m[1] == "" {
+			return master{hosts: settings.Int("spark.executor.instances"), cores: settings.Int("spark.executor.cores"), memory: settings.Bytes("spark.executor.memory")}, nil
+		}
 		res.hosts, _ = strconv.Atoi(m[1])
 		res.cores, _ = strconv.Atoi(m[2])
 		mem := m[3]
@@ -61,5 +65,5 @@ func parseMaster(s string) (master, error) {
 		}
 		return res, nil
 	}
-	return master{}, fmt.Errorf("spark.master %q: write local, local[N], local[*], local[N,tries] or local-cluster[executors,cores,memory], such as local-cluster[3,2,1g]", s)
+	return master{}, fmt.Errorf("spark.master %q: write local, local[N], local[*], local[N,tries] local-cluster[executors,cores,memory], such as local-cluster[3,2,1g], or local-cluster for what spark.executor.instances, .cores and .memory say", s)
 }

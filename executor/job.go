@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"path/filepath"
 	"time"
 
 	"github.com/spark-go/spark-go/executor/host"
@@ -22,6 +23,7 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	cfg.Fetcher = c.Fetcher
 	b := newBroadcasts(c.Client, c.Settings[DriverBlocks])
 	cfg.Broadcasts = b
+	cfg.File = newFiles(c.Client, c.Settings[DriverBlocks], filepath.Join(c.SpillRoot, "files")).get
 	cfg.Report = c.Report
 	cfg.Updates = c.Updates
 	r, err := NewRunner(cfg)

@@ -28,6 +28,9 @@ type Config struct {
 	MaxBytesInFlight int64
 	Fetcher          shuffle.Fetcher
 	Broadcasts       rdd.Broadcasts
+	BlockCompression string // of cached blocks on disk; empty means none
+	// File finds a shared file for a task; nil means that there are none.
+	File func(ctx context.Context, name string) (path string, err error)
 	// Report takes the end of each task. It is called from the tasks' goroutines.
 	Report func(protocol.TaskResult)
 	// Updates takes changes of the cached blocks that no task reports; nil leaves them to the next task's report.
@@ -74,6 +77,7 @@ func NewRunner(cfg Config) (*Runner, error) {
 		r.blocks = append(r.blocks, u)
 		r.mu.Unlock()
 	})
+	r.store.compression = cfg.BlockCompression
 	return r, nil
 }
 
@@ -164,7 +168,7 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 		Location: r.cfg.Location, SpillDir: filepath.Join(r.cfg.LocalDir, "task-"+strconv.FormatInt(desc.ID, 10)), Memory: mem,
 		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
 	}
-	lent := &taskRuntime{runner: r, stage: st, env: env}
+	lent := &taskRuntime{ctx: ctx, runner: r, stage: st, env: env}
 	var task *rdd.Task
 	err := func() (err error) {
 		defer func() {
@@ -250,6 +254,7 @@ func panicError(p any) error {
 
 // taskRuntime is what a task sees of the runner.
 type taskRuntime struct {
+	ctx    context.Context
 	runner *Runner
 	stage  *stage
 	env    *shuffle.Env
@@ -265,6 +270,14 @@ func (t *taskRuntime) MapOutputs(id int) ([]shuffle.Output, error) {
 		return nil, fmt.Errorf("the stage was sent without the map outputs of shuffle %d", id)
 	}
 	return outs, nil
+}
+
+// File implements rdd.FileRuntime.
+func (t *taskRuntime) File(name string) (string, error) {
+	if t.runner.cfg.File == nil {
+		return "", &NoFileError{Name: name}
+	}
+	return t.runner.cfg.File(t.ctx, name)
 }
 
 func (t *taskRuntime) TempDir() (string, error) {

@@ -5,7 +5,7 @@ import "strconv"
 // SettingKeys are the settings that an executor heeds. They reach it with sizes as numbers of bytes.
 var SettingKeys = []string{
 	"spark.memory.fraction", "spark.memory.storageFraction", "spark.shuffle.compress", "spark.shuffle.spill.compress", "spark.io.compression.codec",
-	"spark.reducer.maxSizeInFlight",
+	"spark.reducer.maxSizeInFlight", "spark.rdd.compress",
 }
 
 // DriverBlocks is the setting under which executors find the address of the driver's block server.
@@ -20,6 +20,9 @@ func Settings(s map[string]string) Config {
 	}
 	if s["spark.shuffle.spill.compress"] == "false" {
 		c.SpillCompression = "none"
+	}
+	if s["spark.rdd.compress"] == "true" {
+		c.BlockCompression = codec
 	}
 	c.StorageFraction, _ = strconv.ParseFloat(s["spark.memory.storageFraction"], 64) // the driver has checked them
 	c.MaxBytesInFlight, _ = strconv.ParseInt(s["spark.reducer.maxSizeInFlight"], 10, 64)

@@ -18,6 +18,8 @@ type Store struct {
 	memory *Memory
 	dir    string // of blocks on disk; made when first needed
 
+	compression string // of blocks on disk
+
 	mu      sync.Mutex
 	blocks  map[protocol.BlockID]*entry
 	recent  *list.List // of *entry, most recently used in front
@@ -59,6 +61,9 @@ func (s *Store) Get(dataset, partition int) (rdd.Block, bool) {
 	}
 	return e.block, true
 }
+
+// Compression implements rdd.CompressedStore.
+func (s *Store) Compression() string { return s.compression }
 
 // Reserve makes room for n more bytes of a block of the dataset, evicting other datasets' blocks.
 func (s *Store) Reserve(dataset int, n int64) bool {

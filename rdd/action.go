@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
 )
@@ -146,14 +147,19 @@ func (countRows[T]) run(_ *Task, _ int, in Stream[T]) (n int64, err error) {
 	return n, err
 }
 
-// Take returns the first n rows in partition order. It computes one partition, and while that does not suffice four times as many
-// again (spark.rdd.limit.scaleUpFactor).
+// Take returns the first n rows in partition order. It computes one partition (spark.rdd.limit.initialNumPartitions), and while that
+// does not suffice four times as many again (spark.rdd.limit.scaleUpFactor).
 func (r RDD[T]) Take(ctx context.Context, n int) ([]T, error) {
 	if n < 0 {
 		return nil, fmt.Errorf("rdd.Take: %d rows: ask for 0 or more", n)
 	}
 	var got []T
-	for next, wave := 0, 1; len(got) < n && next < r.NumPartitions(); wave *= 4 {
+	wave, factor := 1, 4
+	if r.node != nil && r.node.session != nil {
+		wave = settingOr(r.node.session, "spark.rdd.limit.initialNumPartitions", wave)
+		factor = settingOr(r.node.session, "spark.rdd.limit.scaleUpFactor", factor)
+	}
+	for next := 0; len(got) < n && next < r.NumPartitions(); wave *= factor {
 		var parts []int
 		for ; len(parts) < wave && next < r.NumPartitions(); next++ {
 			parts = append(parts, next)
@@ -167,6 +173,15 @@ func (r RDD[T]) Take(ctx context.Context, n int) ([]T, error) {
 		}
 	}
 	return got, r.node.err
+}
+
+// settingOr reads a whole number of at least 1 from the session's settings.
+func settingOr(s Session, key string, otherwise int) int {
+	n, err := strconv.Atoi(s.Setting(key))
+	if err != nil || n < 1 {
+		return otherwise
+	}
+	return n
 }
 
 // First returns the first row, or ErrEmpty.

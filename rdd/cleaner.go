@@ -13,7 +13,7 @@ type Cleaner interface {
 	DatasetGone(id int)
 	// ShuffleGone says that no job will read the map outputs of a shuffle again.
 	ShuffleGone(id int)
-	// VariableGone says that no job will read a broadcast again.
+	// VariableGone says that no job will read a broadcast, or add to an accumulator, again.
 	VariableGone(id int)
 }
 

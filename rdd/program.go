@@ -256,6 +256,19 @@ func (pr *Program) Inputs() []int {
 	return ids
 }
 
+// Reads lists the shuffles and their reduce partitions that partition p reads.
+func (pr *Program) Reads(p int) (inputs [][2]int) {
+	pr.walk(p, func(n *Node, p int) bool {
+		for _, d := range pr.line(n).deps {
+			if s, ok := d.(*Shuffle); ok {
+				inputs = append(inputs, [2]int{s.ID, p})
+			}
+		}
+		return false
+	})
+	return inputs
+}
+
 func (t *Task) decodeSplits(b []byte) error {
 	if len(b) == 0 {
 		return nil

@@ -171,7 +171,7 @@ func (k *blockKeeper[T]) toDisk(in Stream[T]) (Stream[T], error) {
 	if err != nil {
 		return nil, fmt.Errorf("persist partition %d of dataset %d: %w", k.partition, k.dataset, err)
 	}
-	n, err := writeRows(path, k.codec, in)
+	n, err := writeBlock(path, k.codec, k.compressor(), in)
 	if err != nil {
 		os.Remove(path)
 		return nil, fmt.Errorf("persist partition %d of dataset %d: %w", k.partition, k.dataset, err)
@@ -185,10 +185,23 @@ func (k *blockKeeper[T]) spill() func(any, string) (int64, error) {
 	if k.level != MemoryAndDisk {
 		return nil
 	}
-	c := k.codec
+	c, compress := k.codec, k.compressor()
 	return func(rows any, path string) (int64, error) {
-		return writeRows(path, c, Stream[T](&chunkStream[T]{chunks: rows.([][]T)}))
+		return writeBlock(path, c, compress, Stream[T](&chunkStream[T]{chunks: rows.([][]T)}))
 	}
+}
+
+// compressor is what the store wants blocks on disk compressed with (spark.rdd.compress); nil for nothing.
+func (k *blockKeeper[T]) compressor() *codec.Compressor {
+	s, ok := k.store.(CompressedStore)
+	if !ok || s.Compression() == "" || s.Compression() == "none" {
+		return nil
+	}
+	c, err := codec.CompressorOf(s.Compression())
+	if err != nil {
+		return nil // the driver has checked the name
+	}
+	return &c
 }
 
 // appendChunk copies rows to the end of chunks: the last chunk is filled before a new, larger one starts.
@@ -226,6 +239,14 @@ func (s *concatStream[T]) Next() ([]T, error) {
 
 // writeRows writes a stream to a file as codec blocks, each after its length in four bytes, and returns the file's length.
 func writeRows[T any](path string, c *codec.Codec[T], in Stream[T]) (n int64, err error) {
+	return writeBlock(path, c, nil, in)
+}
+
+// compressed marks the length of a compressed block.
+const compressed = 1 << 31
+
+// writeBlock is writeRows with compression, if compress is not nil.
+func writeBlock[T any](path string, c *codec.Codec[T], compress *codec.Compressor, in Stream[T]) (n int64, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return 0, err
@@ -236,16 +257,22 @@ func writeRows[T any](path string, c *codec.Codec[T], in Stream[T]) (n int64, er
 		}
 	}()
 	w := bufio.NewWriterSize(f, 1<<18)
-	var buf []byte
+	var buf, raw []byte
 	err = each(in, func(rows []T) error {
-		buf, err = c.Append(append(buf[:0], 0, 0, 0, 0), rows)
+		mark := uint32(0)
+		if compress == nil {
+			buf, err = c.Append(append(buf[:0], 0, 0, 0, 0), rows)
+		} else if raw, err = c.Append(raw[:0], rows); err == nil {
+			mark = compressed
+			buf, err = compress.Append(append(buf[:0], 0, 0, 0, 0), raw)
+		}
 		if err != nil {
 			return err
 		}
 		if len(buf)-4 > 1<<31-1 {
 			return fmt.Errorf("a batch of %d rows takes %d bytes", len(rows), len(buf))
 		}
-		binary.LittleEndian.PutUint32(buf, uint32(len(buf)-4))
+		binary.LittleEndian.PutUint32(buf, uint32(len(buf)-4)|mark)
 		n += int64(len(buf))
 		_, err := w.Write(buf)
 		return err
@@ -275,6 +302,7 @@ type fileStream[T any] struct {
 	codec *codec.Codec[T]
 	path  string
 	buf   []byte
+	raw   []byte
 	rows  []T
 }
 
@@ -286,12 +314,19 @@ func (s *fileStream[T]) Next() ([]T, error) {
 		}
 		return nil, fmt.Errorf("read block %s: %w", s.path, err)
 	}
-	s.buf = resize(s.buf, int(binary.LittleEndian.Uint32(head[:])))
+	length := binary.LittleEndian.Uint32(head[:])
+	s.buf = resize(s.buf, int(length&^compressed))
 	if _, err := io.ReadFull(s.r, s.buf); err != nil {
 		return nil, fmt.Errorf("read block %s: %w", s.path, err)
 	}
-	var err error
-	if s.rows, _, err = s.codec.Decode(s.rows[:0], s.buf); err != nil {
+	raw, err := s.buf, error(nil)
+	if length&compressed != 0 {
+		if s.raw, _, err = (codec.Compressor{}).Decode(s.raw[:0], s.buf); err != nil {
+			return nil, fmt.Errorf("read block %s: %w", s.path, err)
+		}
+		raw = s.raw
+	}
+	if s.rows, _, err = s.codec.Decode(s.rows[:0], raw); err != nil {
 		return nil, fmt.Errorf("read block %s: %w", s.path, err)
 	}
 	return s.rows, nil

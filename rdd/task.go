@@ -34,6 +34,12 @@ type Runtime interface {
 	TempDir() (string, error)
 }
 
+// FileRuntime is a Runtime that knows the files of spark.files.
+type FileRuntime interface {
+	// File is where this process's copy of a file lies.
+	File(name string) (path string, err error)
+}
+
 // BlockStore keeps computed partitions of cached datasets.
 type BlockStore interface {
 	// Get returns a cached partition.
@@ -46,6 +52,12 @@ type BlockStore interface {
 	Put(dataset, partition int, b Block)
 	// TempFile makes a file for a block on disk; Put takes it over.
 	TempFile(dataset, partition int) (string, error)
+}
+
+// CompressedStore is a BlockStore whose blocks on disk are compressed.
+type CompressedStore interface {
+	// Compression names the compressor, as in codec.CompressorOf; empty means none.
+	Compression() string
 }
 
 // Block is a computed partition: rows in memory, or a file.
@@ -86,6 +98,15 @@ func (t *Task) ShuffleEnv() *shuffle.Env { return t.runtime.Shuffle() }
 
 // TempDir is a private directory, removed when the task ends.
 func (t *Task) TempDir() (string, error) { return t.runtime.TempDir() }
+
+// File is where a file of spark.files (spark-go submit --files) lies for this task, by its name without directories. The first task of
+// a process that asks fetches it from the driver. Files are read only.
+func (t *Task) File(name string) (string, error) {
+	if rt, ok := t.runtime.(FileRuntime); ok {
+		return rt.File(name)
+	}
+	return "", fmt.Errorf("file %q: tasks of this runtime have no files", name)
+}
 
 // splitKey names the split of one partition of a source.
 type splitKey struct{ node, partition int }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	"github.com/spark-go/spark-go/rdd/closure"
 	"github.com/spark-go/spark-go/shuffle/codec"
@@ -100,14 +101,19 @@ func NewAccumulator[T any](s Session, name string, zero T, merge func(T, T) T) (
 		return Accumulator[T]{}, fail("NewAccumulator", err)
 	}
 	a := Accumulator[T]{v: &variable{id: s.NextVariableID(), kind: accumulatorVariable, name: name, value: zero}, zero: zero, merge: merge}
-	s.Register(a.v.id, func(update []byte) error {
+	// The session must not keep an accumulator alive that the program has forgotten.
+	id, v := a.v.id, weak.Make(a.v)
+	s.Register(id, func(update []byte) error {
 		rows, _, err := c.Decode(nil, update)
 		if err != nil || len(rows) != 1 {
-			return fmt.Errorf("accumulator %d: bad update: %w", a.v.id, err)
+			return fmt.Errorf("accumulator %d: bad update: %w", id, err)
 		}
-		a.add(rows[0])
+		if v := v.Value(); v != nil {
+			Accumulator[T]{v: v, zero: zero, merge: merge}.add(rows[0])
+		}
 		return nil
 	})
+	trackVariable(s, a.v)
 	return a, nil
 }
 

@@ -121,7 +121,8 @@ func TestErrors(t *testing.T) {
 		{Setting{"spark.locality.wait", "3 weeks", Code, ""}, `set spark.locality.wait to "3 weeks" (from code): write a whole number with us, ms, s, m, min, h or d, such as 30s, at least 0`},
 		{Setting{"spark.scheduler.mode", "LIFO", Code, ""}, `set spark.scheduler.mode to "LIFO" (from code): write one of FIFO, FAIR`},
 		{Setting{"spark.redaction.regex", "(", Code, ""}, "set spark.redaction.regex to \"(\" (from code): write a regular expression: error parsing regexp: missing closing ): `(`"},
-		{Setting{"spark.hadoop.", "x", Code, ""}, "set spark.hadoop. (from code): no such setting: docs/configuration.md lists all"},
+		{Setting{"spark.hadoop.fs.s3a.endpoint", "x", Code, ""}, "set spark.hadoop.fs.s3a.endpoint (from code): spark-go has no such setting: no file system that is built in has settings: inputs and outputs are local files"},
+		{Setting{"spark.executorEnv.", "x", Code, ""}, "set spark.executorEnv. (from code): no such setting; the nearest is spark.executor.memory"},
 	} {
 		err := New().Put(c.s)
 		if err == nil || err.Error() != c.want {
@@ -135,7 +136,7 @@ func TestTypes(t *testing.T) {
 	for key, value := range map[string]string{
 		"spark.executor.memory": "2048", "spark.driver.maxResultSize": "512MB", "spark.network.timeout": "90", "spark.locality.wait": "1500",
 		"spark.locality.wait.node": "2min", "spark.speculation": "TRUE", "spark.speculation.quantile": " 0.5 ", "spark.scheduler.mode": "fair",
-		"spark.executorEnv.TZ": "UTC", "spark.hadoop.fs.s3a.endpoint": "http://x", "spark.app.name": "",
+		"spark.executorEnv.TZ": "UTC", "spark.app.name": "",
 	} {
 		if err := c.Set(key, value); err != nil {
 			t.Error(err)
@@ -154,7 +155,6 @@ func TestTypes(t *testing.T) {
 		{"fraction", c.Float("spark.speculation.quantile"), 0.5},
 		{"choice in the case of the table", c.Get("spark.scheduler.mode"), "FAIR"},
 		{"environment", c.WithPrefix("spark.executorEnv.")["TZ"], "UTC"},
-		{"file system", c.Get("spark.hadoop.fs.s3a.endpoint"), "http://x"},
 		{"empty", c.Get("spark.app.name"), ""},
 		{"unknown", c.Get("spark.nothing"), ""},
 	} {
@@ -200,7 +200,7 @@ func TestCheck(t *testing.T) {
 func TestRedaction(t *testing.T) {
 	c := New()
 	for key, want := range map[string]string{
-		"spark.hadoop.fs.s3a.secret.key": "*********(redacted)", "spark.hadoop.fs.s3a.access.key": "*********(redacted)",
+		"spark.executorEnv.SECRET_KEY": "*********(redacted)", "spark.executorEnv.AWS_ACCESS_KEY": "*********(redacted)",
 		"spark.executorEnv.DB_PASSWORD": "*********(redacted)", "spark.executorEnv.API_TOKEN": "*********(redacted)", "spark.app.name": "x",
 	} {
 		if got := c.Redacted(key, "x"); got != want {
@@ -228,7 +228,7 @@ spark.app.name=a = b
 spark.executor.memory : 2g
   spark.driver.memory	3g
 
-spark.hadoop.fs.s3a.endpoint http\://host\
+spark.executorEnv.ENDPOINT http\://host\
    :9000
 spark.executorEnv.X \u00e9\t\ud83d\ude00
 spark.local.dir
@@ -245,8 +245,8 @@ spark.local.dir
 		got = append(got, fmt.Sprintf("%s=%s %s", s.Key, s.Value, strings.TrimPrefix(s.From, path)))
 	}
 	want := []string{
-		"spark.app.name=a = b :4", "spark.driver.memory=3g :6", "spark.executor.memory=2g :5", "spark.executorEnv.X=é\t😀 :10",
-		"spark.hadoop.fs.s3a.endpoint=http://host:9000 :8", "spark.local.dir= :11", "spark.master=local[2] :3",
+		"spark.app.name=a = b :4", "spark.driver.memory=3g :6", "spark.executor.memory=2g :5", "spark.executorEnv.ENDPOINT=http://host:9000 :8", "spark.executorEnv.X=é\t😀 :10",
+		"spark.local.dir= :11", "spark.master=local[2] :3",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -2,23 +2,22 @@ package conf
 
 // Keys are all settings, by group and then in the order in which a reader wants them.
 var Keys = []Key{
-	{Group: "Application", Name: "spark.master", Default: "local[*]", Doc: "Where tasks run: local, local[N], local[*], local[N,tries], or local-cluster[executors,cores,memory]."},
-	{Name: "spark.app.name", Doc: "The application's name in the UI, in logs and in event logs."},
+	{Group: "Application", Name: "spark.master", Default: "local[*]", Doc: "Where tasks run: local, local[N], local[*], local[N,tries], local-cluster[executors,cores,memory], or local-cluster for what spark.executor.instances, .cores and .memory say."},
+	{Name: "spark.app.name", Doc: "The application's name, shown in the list of processes; the name of the executable if unset."},
 	{Name: "spark.local.dir", Doc: "Directory for shuffle files, spills and blocks; the system's temporary directory if unset."},
 	{Name: "spark.checkpoint.dir", Doc: "Directory of reliable checkpoints, on a file system that driver and executors share."},
-	{Name: "spark.files", Doc: "Comma-separated files that every executor gets a copy of."},
+	{Name: "spark.files", Doc: "Comma-separated files that executors get a copy of when a task asks for them (rdd.Task.File)."},
 	{Name: "spark.log.level", Kind: Choice, Choices: []string{"debug", "info", "warn", "error"}, Default: "warn", Doc: "The least severe messages that driver and executors log."},
 	{Name: "spark.redaction.regex", Kind: Regexp, Default: `(?i)secret|password|token|access.?key`, Doc: "Values of keys that match are not shown."},
 
 	{Group: "Processes", Name: "spark.driver.memory", Kind: Bytes, Unit: "m", Default: "1g", Min: "64m", Doc: "Memory budget of the driver, and of tasks in local mode."},
-	{Name: "spark.driver.cores", Kind: Int, Default: "1", Min: "1", Doc: "Cores that a cluster manager gives to the driver."},
 	{Name: "spark.driver.handleSignals", Kind: Bool, Default: "true", Doc: "Whether an interrupt stops jobs, executors and then the program; false leaves signals to the program."},
 	{Name: "spark.driver.maxResultSize", Kind: Bytes, Default: "1g", Min: "0", Doc: "Total size of the results of one job beyond which it is aborted; 0 for no limit."},
-	{Name: "spark.executor.memory", Kind: Bytes, Unit: "m", Default: "1g", Min: "64m", Doc: "Memory budget of each executor: execution and cached blocks together."},
-	{Name: "spark.executor.cores", Kind: Int, Default: "1", Min: "1", Doc: "Cores of each executor: how many tasks it runs at a time, divided by spark.task.cpus."},
-	{Name: "spark.executor.instances", Kind: Int, Default: "2", Min: "1", Doc: "How many executors a cluster manager is asked for."},
+	{Name: "spark.executor.memory", Kind: Bytes, Unit: "m", Default: "1g", Min: "64m", Doc: "Memory of each executor of master local-cluster; the third number of local-cluster[executors,cores,memory] goes before it."},
+	{Name: "spark.executor.cores", Kind: Int, Default: "1", Min: "1", Doc: "Cores of each executor of master local-cluster: how many tasks it runs at a time, divided by spark.task.cpus; the second number in brackets goes before it."},
+	{Name: "spark.executor.instances", Kind: Int, Default: "2", Min: "1", Doc: "How many executors master local-cluster has; the first number in brackets goes before it."},
 	{Name: "spark.executor.heartbeatInterval", Kind: Duration, Default: "10s", Min: "10ms", Doc: "How often executors report to the driver; less than spark.network.timeout."},
-	{Name: "spark.network.timeout", Kind: Duration, Unit: "s", Default: "120s", Min: "100ms", Doc: "How long an executor may be silent before it counts as lost, and how long a transfer may stand still."},
+	{Name: "spark.network.timeout", Kind: Duration, Unit: "s", Default: "120s", Min: "100ms", Doc: "How long an executor may be silent before it counts as lost."},
 	{Name: "spark.rpc.message.maxSize", Kind: Int, Default: "128", Min: "1", Max: "2047", Doc: "The largest message between driver and executors, in MiB."},
 	{Name: "spark.memory.fraction", Kind: Float, Default: "0.6", Min: "0.05", Max: "0.95", Doc: "The part of the budget that is for execution and cached blocks; the rest is for the program's own data."},
 	{Name: "spark.memory.storageFraction", Kind: Float, Default: "0.5", Min: "0", Max: "0.99", Doc: "The part of spark.memory.fraction that cached blocks keep when execution wants memory."},
@@ -53,11 +52,11 @@ var Keys = []Key{
 	{Group: "Shuffle and storage", Name: "spark.shuffle.compress", Kind: Bool, Default: "true", Doc: "Whether map outputs are compressed."},
 	{Name: "spark.shuffle.spill.compress", Kind: Bool, Default: "true", Doc: "Whether data spilled during shuffles is compressed."},
 	{Name: "spark.shuffle.readHostLocalDisk", Kind: Bool, Default: "true", Doc: "Whether executors on one machine open each other's map outputs instead of asking for them over the network."},
-	{Name: "spark.io.compression.codec", Kind: Choice, Choices: []string{"lz4", "zstd"}, Default: "lz4", Doc: "How map outputs, spills, broadcasts and cached blocks are compressed."},
+	{Name: "spark.io.compression.codec", Kind: Choice, Choices: []string{"lz4", "zstd"}, Default: "lz4", Doc: "How map outputs, spills, checkpoints and cached blocks on disk are compressed."},
 	{Name: "spark.reducer.maxSizeInFlight", Kind: Bytes, Unit: "m", Default: "48m", Min: "1m", Doc: "How much of map outputs a task fetches ahead."},
 	{Name: "spark.broadcast.blockSize", Kind: Bytes, Unit: "k", Default: "4m", Min: "1k", Doc: "The pieces in which broadcasts travel."},
 	{Name: "spark.broadcast.compress", Kind: Bool, Default: "true", Doc: "Whether broadcasts are compressed."},
-	{Name: "spark.rdd.compress", Kind: Bool, Default: "false", Doc: "Whether serialised cached blocks are compressed."},
+	{Name: "spark.rdd.compress", Kind: Bool, Default: "false", Doc: "Whether cached blocks on disk are compressed."},
 	{Name: "spark.checkpoint.compress", Kind: Bool, Default: "false", Doc: "Whether reliable checkpoints are compressed."},
 
 	{Group: "Input", Name: "spark.files.maxPartitionBytes", Kind: Bytes, Default: "128m", Min: "1k", Doc: "The most input bytes packed into one partition."},
@@ -70,8 +69,7 @@ var Keys = []Key{
 
 // prefixes are families of settings whose names the user makes up.
 var prefixes = []Key{
-	{Name: "spark.executorEnv.", Doc: "Environment variables of executor processes: spark.executorEnv.NAME."},
-	{Name: "spark.hadoop.", Doc: "Settings of remote file systems under Hadoop's names: spark.hadoop.fs.s3a.endpoint."},
+	{Name: "spark.executorEnv.", Doc: "Environment variables of executor processes: spark.executorEnv.NAME; without effect in master local, which has none."},
 }
 
 // absent are Spark's settings whose feature does not exist here, with the reason. Names that end with a dot are families.
@@ -100,6 +98,8 @@ var absent = []struct{ name, reason string }{
 	{"spark.executor.extraClassPath", "there is no JVM"},
 	{"spark.executor.extraJavaOptions", "there is no JVM"},
 	{"spark.executor.extraLibraryPath", "there is no JVM"},
+	{"spark.hadoop.", "no file system that is built in has settings: inputs and outputs are local files"},
+	{"spark.driver.cores", "the driver uses the cores that its machine has: set GOMAXPROCS for fewer"},
 	{"spark.memory.offHeap.", "there is one memory budget, spark.executor.memory"},
 	{"spark.executor.memoryOverhead", "there is one memory budget, spark.executor.memory"},
 	{"spark.executor.memoryOverheadFactor", "there is one memory budget, spark.executor.memory"},

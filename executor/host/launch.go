@@ -5,9 +5,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -112,7 +115,7 @@ func (h *hostProcess) runJob(j *jobProcess) *protocol.ExecutorExited {
 			return nil, err
 		}
 		run := exec.Command(binary.Path, h.spec.Args...)
-		run.Env = append(cmd.Env, roleVariable+"="+roleExecutor)
+		run.Env = append(executorEnv(cmd.Env, h.settings.Settings), roleVariable+"="+roleExecutor)
 		run.Stdout, run.Stderr = p.childStdout, p.childStderr
 		run.ExtraFiles = []*os.File{p.childLine, p.childHandshake}
 		return &jobRunner{
@@ -154,6 +157,16 @@ func (h *hostProcess) runJob(j *jobProcess) *protocol.ExecutorExited {
 	exit.Stderr = stderr.text()
 	exit.Registered = j.registered.Load()
 	return exit
+}
+
+// executorEnv adds the variables of spark.executorEnv.NAME.
+func executorEnv(env []string, settings map[string]string) []string {
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		if name, ok := strings.CutPrefix(key, "spark.executorEnv."); ok {
+			env = append(env, name+"="+settings[key])
+		}
+	}
+	return env
 }
 
 // begin starts the process, shakes hands with it and lets it begin.
