@@ -1,0 +1,171 @@
+package driver_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+// counts sums 0…n-1 by remainder, on the way through two accumulators: one before the shuffle and one after it.
+func counts(sc *driver.Context, n int64, before, after rdd.Accumulator[int64]) rdd.RDD[rdd.Pair[int64, int64]] {
+	pairs := rdd.Map(rdd.Range(sc, 0, n, 1, 4), rdd.Bind(before, func(acc rdd.Accumulator[int64], x int64) rdd.Pair[int64, int64] {
+		acc.Add(1)
+		return rdd.Pair[int64, int64]{Key: x % 10, Value: x}
+	}))
+	sums := rdd.ReduceByKey(pairs, func(a, b int64) int64 { return a + b }, 3)
+	return rdd.Map(sums, rdd.Bind(after, func(acc rdd.Accumulator[int64], p rdd.Pair[int64, int64]) rdd.Pair[int64, int64] {
+		acc.Add(1)
+		return p
+	}))
+}
+
+// A lost map output costs the map task that wrote it, not the stage; what accumulators gathered in tasks that did not run again
+// counts once.
+func TestLostMapOutput(t *testing.T) {
+	t.Parallel()
+	for _, m := range []string{"local[2]", "local-cluster[2,1,128m]"} {
+		dir := t.TempDir()
+		sc := driver.New(driver.Master(m), driver.Set("spark.local.dir", dir))
+		var attempts atomic.Int64
+		sc.AddListener(func(e driver.Event) {
+			if e, ok := e.(driver.StageSubmitted); ok && e.Attempt > 0 {
+				attempts.Add(1)
+			}
+		})
+		before, err := rdd.LongAccumulator(sc, "before")
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := rdd.LongAccumulator(sc, "after")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := counts(sc, 10_000, before, after)
+		first, err := r.Collect(context.Background())
+		if err != nil || before.Value() != 10_000 || after.Value() != 10 {
+			t.Fatalf("%s: %v; accumulators %d and %d", m, err, before.Value(), after.Value())
+		}
+		var outputs []string
+		filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".data") {
+				outputs = append(outputs, path)
+			}
+			return nil
+		})
+		if len(outputs) != 4 {
+			t.Fatalf("%s: map outputs %v, want 4", m, outputs)
+		}
+		if err := os.Remove(outputs[1]); err != nil {
+			t.Fatal(err)
+		}
+		second, err := r.Collect(context.Background())
+		if err != nil || !slices.Equal(first, second) {
+			t.Errorf("%s: after the loss %v, %v, want %v", m, second, err, first)
+		}
+		if before.Value() != 12_500 || after.Value() != 20 || attempts.Load() == 0 {
+			t.Errorf("%s: accumulators %d and %d, want 12500 (one map task of 2500 rows again) and 20; %d stages tried again", m, before.Value(), after.Value(), attempts.Load())
+		}
+		sc.Stop()
+	}
+}
+
+// dieOnce kills the task's process the first time that it is called with a marker.
+func dieOnce(marker string) {
+	if os.Mkdir(marker, 0o700) == nil {
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+}
+
+func TestExecutorDiesInEachPhase(t *testing.T) {
+	t.Parallel()
+	for _, disk := range []string{"true", "false"} {
+		dir := t.TempDir()
+		sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.shuffle.readHostLocalDisk", disk))
+		var lost atomic.Int64
+		sc.AddListener(func(e driver.Event) {
+			if _, ok := e.(driver.ExecutorRemoved); ok {
+				lost.Add(1)
+			}
+		})
+		pairs := rdd.Map(rdd.Range(sc, 0, 10_000, 1, 4), rdd.Bind(filepath.Join(dir, "map"), func(marker string, x int64) rdd.Pair[int64, int64] {
+			if x == 7000 {
+				dieOnce(marker)
+			}
+			return rdd.Pair[int64, int64]{Key: x % 10, Value: x}
+		}))
+		sums := rdd.Map(rdd.ReduceByKey(pairs, func(a, b int64) int64 { return a + b }, 3), rdd.Bind(filepath.Join(dir, "reduce"), func(marker string, p rdd.Pair[int64, int64]) int64 {
+			dieOnce(marker)
+			return p.Value
+		}))
+		total, err := rdd.Reduce(context.Background(), sums, func(a, b int64) int64 { return a + b })
+		sc.Stop()
+		if err != nil || total != 10_000*9_999/2 || lost.Load() < 2 {
+			t.Errorf("local disk %s: total %d, %v; %d executors were lost", disk, total, err, lost.Load())
+		}
+	}
+}
+
+func TestBroadcastIsFetchedOnceAProcess(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local-cluster[2,2,128m]"))
+	defer sc.Stop()
+	b, err := rdd.NewBroadcast(sc, make([]int64, 1_000_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type seen struct {
+		PID   int
+		Value string // its address
+	}
+	got, err := rdd.Map(rdd.Range(sc, 0, 16, 1, 16), rdd.Bind(b, func(b rdd.Broadcast[[]int64], _ int64) seen {
+		time.Sleep(10 * time.Millisecond)
+		return seen{os.Getpid(), fmt.Sprintf("%p", b.Value())}
+	})).Collect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[int]string{}
+	for _, s := range got {
+		if old, ok := values[s.PID]; ok && old != s.Value {
+			t.Errorf("process %d has two copies", s.PID)
+		}
+		values[s.PID] = s.Value
+	}
+	if len(values) != 2 || values[os.Getpid()] != "" {
+		t.Errorf("processes %v, want two others than %d", values, os.Getpid())
+	}
+}
+
+func TestSlowTaskIsSpeculated(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local-cluster[2,2,128m]"), driver.Set("spark.speculation", "true"), driver.Set("spark.speculation.quantile", "0.5"))
+	defer sc.Stop()
+	var copies atomic.Int64
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.TaskStarted); ok && e.Speculative {
+			copies.Add(1)
+		}
+	})
+	start := time.Now()
+	got, err := rdd.Map(rdd.Range(sc, 0, 8, 1, 8), rdd.Bind(filepath.Join(t.TempDir(), "slow"), func(marker string, x int64) int64 {
+		if x == 2 && os.Mkdir(marker, 0o700) == nil {
+			time.Sleep(time.Minute)
+		}
+		return x
+	})).Collect(context.Background())
+	if err != nil || !slices.Equal(got, []int64{0, 1, 2, 3, 4, 5, 6, 7}) || copies.Load() == 0 || time.Since(start) > 20*time.Second {
+		t.Errorf("got %v, %v after %v with %d copies", got, err, time.Since(start), copies.Load())
+	}
+}
