@@ -42,9 +42,10 @@ type Context struct {
 	groups       map[*job]trackedJob
 	files        map[string]*sharedFile // by name; fixed at the start
 
-	stopOnce sync.Once
-	stopped  chan struct{}
-	closers  []func()
+	stopOnce    sync.Once
+	interrupted atomic.Bool // by a signal that will end the process
+	stopped     chan struct{}
+	closers     []func()
 }
 
 var _ rdd.Session = (*Context)(nil)
@@ -143,7 +144,17 @@ func start(options []Option) (*Context, error) {
 }
 
 // Stop ends all jobs with ErrStopped, the executors and everything that belongs to them, and removes the application's files.
+//
+// It may be called more than once. After an interrupt it does not return: the process is about to end by the signal, and a main
+// function that went on would end it with another status.
 func (c *Context) Stop() {
+	c.stop()
+	if c.interrupted.Load() {
+		time.Sleep(time.Second)
+	}
+}
+
+func (c *Context) stop() {
 	c.stopOnce.Do(func() {
 		close(c.stopped)
 		if c.loop != nil {

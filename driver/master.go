@@ -65,5 +65,5 @@ func parseMaster(s string, settings *conf.Conf) (master, error) {
 		}
 		return res, nil
 	}
-	return master{}, fmt.Errorf("spark.master %q: write local, local[N], local[*], local[N,tries] local-cluster[executors,cores,memory], such as local-cluster[3,2,1g], or local-cluster for what spark.executor.instances, .cores and .memory say", s)
+	return master{}, fmt.Errorf("spark.master %q: write local, local[N], local[*], local[N,tries], local-cluster[executors,cores,memory], such as local-cluster[3,2,1g], or local-cluster for what spark.executor.instances, .cores and .memory say", s)
 }

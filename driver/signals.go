@@ -24,7 +24,8 @@ func (c *Context) watchSignals() {
 		select {
 		case s := <-signals:
 			fmt.Fprintf(os.Stderr, "\n%v: stopping jobs and executors\n", s)
-			c.Stop()
+			c.interrupted.Store(true)
+			c.stop()
 			// Die by the same signal, so that whoever started the program sees how it ended.
 			signal.Reset(s)
 			if p, err := os.FindProcess(os.Getpid()); err == nil {

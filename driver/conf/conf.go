@@ -272,10 +272,19 @@ func find(key string) (*Key, error) {
 
 // nearest is the known key that takes the fewest edits, or none if all are far.
 func nearest(key string) string {
-	best, distance := "", max(len(key)/3, 2)+1
+	names := make([]string, len(Keys))
 	for i := range Keys {
-		if d := edits(key, Keys[i].Name); d < distance {
-			best, distance = Keys[i].Name, d
+		names[i] = Keys[i].Name
+	}
+	return Nearest(key, names)
+}
+
+// Nearest is the name that takes the fewest edits to come from word, for messages about misspelled ones; empty if all are far.
+func Nearest(word string, names []string) string {
+	best, distance := "", max(len(word)/3, 2)+1
+	for _, name := range names {
+		if d := edits(word, name); d < distance {
+			best, distance = name, d
 		}
 	}
 	return best

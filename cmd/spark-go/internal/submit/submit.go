@@ -6,6 +6,7 @@
 package submit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/spark-go/spark-go/cmd/spark-go/internal/vet"
 	"github.com/spark-go/spark-go/driver/conf"
+	"github.com/spark-go/spark-go/executor/host"
 )
 
 // flags is the command line.
@@ -38,10 +40,10 @@ var settingFlags = []struct{ name, key, doc string }{
 	{"master", "spark.master", "where tasks run: local[N], local[*], local-cluster[executors,cores,memory]"},
 	{"name", "spark.app.name", "the application's name"},
 	{"driver-memory", "spark.driver.memory", "memory budget of the driver, such as 2g"},
-	{"executor-memory", "spark.executor.memory", "memory budget of each executor, such as 2g"},
-	{"executor-cores", "spark.executor.cores", "cores of each executor"},
-	{"num-executors", "spark.executor.instances", "how many executors to ask for"},
-	{"files", "spark.files", "comma-separated files that every executor gets a copy of"},
+	{"executor-memory", "spark.executor.memory", "memory of each executor of --master local-cluster, such as 2g"},
+	{"executor-cores", "spark.executor.cores", "cores of each executor of --master local-cluster"},
+	{"num-executors", "spark.executor.instances", "how many executors --master local-cluster has"},
+	{"files", "spark.files", "comma-separated files that tasks on all executors can read"},
 }
 
 const usage = `Usage: spark-go submit [options] <package or executable> [-- arguments]
@@ -64,10 +66,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	f.set.StringVar(&f.properties, "properties-file", "", "file of settings, one KEY VALUE a line")
 	f.set.BoolVar(&f.noVet, "no-vet", false, "do not check the program first")
 	f.set.BoolVar(&f.verbose, "verbose", false, "print the settings, where each came from, and what is run")
-	f.set.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		fmt.Fprint(stderr, f.set.FlagUsages())
-	}
+	f.set.Usage = func() {} // Main prints it
 	own, program := args, []string(nil)
 	for i, a := range args {
 		if a == "--" {
@@ -76,7 +75,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 		}
 	}
 	if err := f.set.Parse(own); err != nil {
-		return nil, err
+		return f, f.withNearest(err)
 	}
 	f.args = program
 	switch f.set.NArg() {
@@ -88,6 +87,20 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 		return nil, fmt.Errorf("unexpected argument %q: the program's own arguments come after --", f.set.Arg(1))
 	}
 	return f, nil
+}
+
+// withNearest adds to an error about an unknown flag the one that was probably meant.
+func (f *flags) withNearest(err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+		return err
+	}
+	var names []string
+	f.set.VisitAll(func(fl *pflag.Flag) { names = append(names, fl.Name) })
+	if near := conf.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+		return fmt.Errorf("%w; the nearest is --%s", err, near)
+	}
+	return err
 }
 
 // settings gathers the configuration that the flags and the properties file make.
@@ -118,6 +131,7 @@ func (f *flags) settings() (*conf.Conf, error) {
 func Main(args []string, stdout, stderr io.Writer) int {
 	f, err := parse(args, stderr)
 	if errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprint(stdout, usage, f.set.FlagUsages())
 		return 0
 	}
 	var c *conf.Conf
@@ -132,8 +146,19 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "spark-go submit: %v\n", err)
 		return 2
 	}
-	executable, cleanup, status := f.build(stdout, stderr)
+	// An interrupt ends the build and removes its files; later ones are the program's.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	executable, cleanup, status := f.build(ctx, stderr)
 	defer cleanup()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	interrupted := ctx.Err() != nil
+	stop()
+	if interrupted {
+		fmt.Fprintln(stderr, "spark-go submit: interrupted")
+		return 128 + int(syscall.SIGINT)
+	}
 	if status != 0 {
 		return status
 	}
@@ -143,7 +168,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stderr, "  %-40s %-20s from %s\n", s.Key, c.Redacted(s.Key, s.Value), s.From)
 		}
 	}
-	status, err = execute(executable, f.args, c, stdout, stderr)
+	status, err = execute(executable, f.args, c, signals, stdout, stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "spark-go submit: %v\n", err)
 	}
@@ -151,7 +176,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 }
 
 // build makes the executable, unless it is one already.
-func (f *flags) build(stdout, stderr io.Writer) (path string, cleanup func(), status int) {
+func (f *flags) build(ctx context.Context, stderr io.Writer) (path string, cleanup func(), status int) {
 	cleanup = func() {}
 	if fi, err := os.Stat(f.program); err == nil && fi.Mode().IsRegular() && !strings.HasSuffix(f.program, ".go") {
 		if fi.Mode()&0o111 == 0 {
@@ -165,22 +190,40 @@ func (f *flags) build(stdout, stderr io.Writer) (path string, cleanup func(), st
 		}
 		return abs, cleanup, 0
 	}
+	if filepath.IsAbs(f.program) || strings.HasPrefix(f.program, ".") {
+		if _, err := os.Stat(f.program); err != nil {
+			fmt.Fprintf(stderr, "spark-go submit: %v: give a Go package such as ./examples/als, or an executable\n", err)
+			return "", cleanup, 1
+		}
+	}
 	if !f.noVet {
-		if status := vet.Main([]string{f.program}, stderr, stderr); status != 0 {
+		vetted := make(chan int, 1)
+		go func() { vetted <- vet.Main([]string{f.program}, stderr, stderr) }()
+		status := 0
+		select {
+		case status = <-vetted:
+		case <-ctx.Done():
+			status = 2
+		}
+		if status != 0 {
 			if status == 1 {
 				fmt.Fprintln(stderr, "spark-go submit: the program would fail on executors: mend what spark-go vet found (spark-go vet -fix rewrites most of it), or pass --no-vet")
 			}
 			return "", cleanup, 1
 		}
 	}
-	dir, err := os.MkdirTemp("", "spark-go-submit-")
-	if err != nil {
-		fmt.Fprintf(stderr, "spark-go submit: make a directory for the executable: %v\n", err)
+	if ctx.Err() != nil {
 		return "", cleanup, 1
 	}
-	cleanup = func() { os.RemoveAll(dir) }
-	path = filepath.Join(dir, "program")
-	cmd := exec.Command("go", "build", "-o", path, f.program)
+	// A held folder: if submit is killed, the next application removes it.
+	dir, err := host.NewRoot(os.TempDir())
+	if err != nil {
+		fmt.Fprintf(stderr, "spark-go submit: build the program: %v\n", err)
+		return "", cleanup, 1
+	}
+	cleanup = func() { _ = dir.Remove() }
+	path = filepath.Join(dir.Dir, "bin", programName(f.program)) // go build makes bin
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, f.program)
 	cmd.Stdout, cmd.Stderr = stderr, stderr
 	if err := cmd.Run(); err != nil {
 		fmt.Fprintf(stderr, "spark-go submit: build %s: %v\n", f.program, err)
@@ -193,8 +236,16 @@ func (f *flags) build(stdout, stderr io.Writer) (path string, cleanup func(), st
 	return path, cleanup, 0
 }
 
+// programName is what go build would call the executable of a package: it names the application if nothing else does.
+func programName(program string) string {
+	if abs, err := filepath.Abs(program); err == nil {
+		program = abs
+	}
+	return strings.TrimSuffix(filepath.Base(program), ".go")
+}
+
 // execute runs the program and returns its exit status, 128 plus the signal if one ended it.
-func execute(path string, args []string, c *conf.Conf, stdout, stderr io.Writer) (int, error) {
+func execute(path string, args []string, c *conf.Conf, signals <-chan os.Signal, stdout, stderr io.Writer) (int, error) {
 	env, err := c.Environ()
 	if err != nil {
 		return 1, err
@@ -203,9 +254,6 @@ func execute(path string, args []string, c *conf.Conf, stdout, stderr io.Writer)
 	cmd.Env = append(os.Environ(), env)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
 	followParent(cmd)
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return 1, fmt.Errorf("start %s: %w", path, err)
 	}
