@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -167,5 +168,37 @@ func TestSlowTaskIsSpeculated(t *testing.T) {
 	})).Collect(context.Background())
 	if err != nil || !slices.Equal(got, []int64{0, 1, 2, 3, 4, 5, 6, 7}) || copies.Load() == 0 || time.Since(start) > 20*time.Second {
 		t.Errorf("got %v, %v after %v with %d copies", got, err, time.Since(start), copies.Load())
+	}
+}
+
+// Where a reduce task's input lies on one host, and is large, the task runs there.
+func TestReduceTasksRunWhereTheirInputIs(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local-cluster[2,1,256m]"), driver.Set("spark.shuffle.readHostLocalDisk", "false"))
+	defer sc.Stop()
+	var mu sync.Mutex
+	localities := map[int][]string{} // of each stage's tasks
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.TaskStarted); ok {
+			mu.Lock()
+			localities[e.Stage] = append(localities[e.Stage], e.Locality)
+			mu.Unlock()
+		}
+	})
+	const rows = 300_000
+	pairs := rdd.Map(rdd.Range(sc, 0, 4*rows, 1, 4), func(x int64) rdd.Pair[int64, uint64] {
+		if x%rows == 0 {
+			time.Sleep(200 * time.Millisecond) // so that both executors get map tasks
+		}
+		return rdd.Pair[int64, uint64]{Key: x / rows, Value: uint64(x) * 0x9e3779b97f4a7c15}
+	})
+	n, err := rdd.PartitionBy(pairs, rdd.HashPartitioner[int64]{N: 4}).Count(context.Background())
+	if n != 4*rows || err != nil {
+		t.Fatal(n, err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Contains(localities[1], "NODE_LOCAL") || slices.Contains(localities[0], "NODE_LOCAL") {
+		t.Errorf("tasks ran at %v", localities)
 	}
 }

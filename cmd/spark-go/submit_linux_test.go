@@ -282,8 +282,8 @@ func TestKilledSubmitAndDriver(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.awaitTask()
-		if n := len(s.processes()); n != 5 {
-			t.Errorf("%d processes, want a driver, 2 hosts and 2 executors", n)
+		if n := len(s.processes()); n < 4 {
+			t.Errorf("%d processes, want a driver, 2 hosts and at least one executor", n)
 		}
 		pid := s.cmd.Process.Pid
 		if victim == "driver" {
