@@ -110,8 +110,8 @@ func (f *files) fetch(ctx context.Context, name string) (path string, err error)
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return "", fmt.Errorf("make the directory of shared files: %w: set spark.local.dir to a place that can be written", err)
 	}
-	path = filepath.Join(f.dir, name)
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	target := filepath.Join(f.dir, name)
+	out, err := os.OpenFile(target, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", err
 	}
@@ -120,7 +120,7 @@ func (f *files) fetch(ctx context.Context, name string) (path string, err error)
 			err = cerr
 		}
 		if err != nil {
-			os.Remove(path)
+			os.Remove(target)
 		}
 	}()
 	h := crc32.New(castagnoli)
@@ -131,5 +131,5 @@ func (f *files) fetch(ctx context.Context, name string) (path string, err error)
 	if copied != size || h.Sum32() != sum {
 		return "", fmt.Errorf("%d bytes with checksum %08x arrived, not %d with %08x: the file may have changed since the application started", copied, h.Sum32(), size, sum)
 	}
-	return path, nil
+	return target, nil
 }
