@@ -330,3 +330,29 @@ func TestKeptBlocksAreCompressed(t *testing.T) {
 		t.Errorf("bytes on disk: %v", sizes)
 	}
 }
+
+func TestTakeGrowsAsSettingsSay(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ initial, factor, want string }{{"1", "4", "[1 4 15]"}, {"6", "2", "[6 12 2]"}, {"50", "2", "[20]"}} {
+		sc := driver.New(driver.Master("local[2]"), driver.Set("spark.rdd.limit.initialNumPartitions", c.initial), driver.Set("spark.rdd.limit.scaleUpFactor", c.factor))
+		var mu sync.Mutex
+		var tasks []int
+		sc.AddListener(func(e driver.Event) {
+			if e, ok := e.(driver.StageSubmitted); ok {
+				mu.Lock()
+				tasks = append(tasks, e.Tasks)
+				mu.Unlock()
+			}
+		})
+		last := rdd.Filter(rdd.Range(sc, 0, 20, 1, 20), func(x int64) bool { return x == 19 })
+		if got, err := last.Take(context.Background(), 1); err != nil || !slices.Equal(got, []int64{19}) {
+			t.Errorf("%v, %v", got, err)
+		}
+		mu.Lock()
+		if fmt.Sprint(tasks) != c.want {
+			t.Errorf("from %s by %s: tasks %v, want %s", c.initial, c.factor, tasks, c.want)
+		}
+		mu.Unlock()
+		sc.Stop()
+	}
+}
