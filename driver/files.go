@@ -103,7 +103,7 @@ type driverBlocks struct{ c *Context }
 func (d driverBlocks) Open(name string) (io.ReadCloser, int64, error) {
 	file, content, ok := executor.ParseFileBlock(name)
 	if !ok {
-		return broadcastBlocks{d.c}.Open(name)
+		return broadcastBlocks(d).Open(name)
 	}
 	f := d.c.files[file]
 	if f == nil {

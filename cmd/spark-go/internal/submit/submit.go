@@ -199,7 +199,7 @@ func (f *flags) build(ctx context.Context, stderr io.Writer) (path string, clean
 	if !f.noVet {
 		vetted := make(chan int, 1)
 		go func() { vetted <- vet.Main([]string{f.program}, stderr, stderr) }()
-		status := 0
+		var status int
 		select {
 		case status = <-vetted:
 		case <-ctx.Done():
