@@ -104,6 +104,7 @@ func newLocalBackend(c *Context) (*localBackend, error) {
 		b.handle(cluster.TaskResults{Executor: localExecutor, Results: []protocol.TaskResult{r}})
 	}
 	var err error
+	executor.TuneGC()
 	if b.runner, err = executor.NewRunner(cfg); err != nil {
 		return nil, err
 	}
