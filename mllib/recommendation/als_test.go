@@ -218,9 +218,13 @@ func ExampleALS() {
 	sc := driver.New(driver.Master("local[2]"))
 	defer sc.Stop()
 	ratings := rdd.Parallelize(sc, []recommendation.Rating[string, string]{
-		{User: "ann", Item: "Alien", Value: 5}, {User: "ann", Item: "Brazil", Value: 1},
-		{User: "bob", Item: "Alien", Value: 5}, {User: "bob", Item: "Brazil", Value: 1}, {User: "bob", Item: "Casablanca", Value: 5},
-		{User: "eve", Item: "Brazil", Value: 5}, {User: "eve", Item: "Casablanca", Value: 1},
+		{User: "ann", Item: "Alien", Value: 5},
+		{User: "ann", Item: "Brazil", Value: 1},
+		{User: "bob", Item: "Alien", Value: 5},
+		{User: "bob", Item: "Brazil", Value: 1},
+		{User: "bob", Item: "Casablanca", Value: 5},
+		{User: "eve", Item: "Brazil", Value: 5},
+		{User: "eve", Item: "Casablanca", Value: 1},
 	}, 2)
 	model, err := recommendation.ALS[string, string]{Rank: 2, RegParam: 0.01}.Fit(context.Background(), ratings)
 	if err != nil {

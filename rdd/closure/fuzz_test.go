@@ -26,12 +26,19 @@ func seeds(t testing.TB) [][]byte {
 	}
 	p := &point{1, 2}
 	values := []any{
-		nil, 1, "text", []float64{1, 2}, []string{"a", ""}, double, p,
+		nil, 1, "text",
+		[]float64{1, 2},
+		[]string{"a", ""},
+		double, p,
 		Bind(*p, point.Scale), helper(2), Call2(&adder{1}), Bind(p, (*point).Move),
 		all{
 			mixed{A: 1, On: true, Tags: []string{"x"}, M: map[string]int{"a": 1, "b": 2}, Any: p, F: Bind(1, func(e, x int) int { return e + x })},
-			&list{1, &list{2, nil}}, tree{Kids: []tree{{}, {}}, By: map[string]*tree{"k": {}}}, []shape{p, *p, nil, p},
-			map[any]any{1: "x", "y": p}, Bind(p, (*point).Move), &node{7}, reflect.TypeFor[all](), [3]bool{true},
+			&list{1, &list{2, nil}},
+			tree{Kids: []tree{{}, {}}, By: map[string]*tree{"k": {}}},
+			[]shape{p, *p, nil, p},
+			map[any]any{1: "x", "y": p},
+			Bind(p, (*point).Move), &node{7}, reflect.TypeFor[all](),
+			[3]bool{true},
 		},
 	}
 	c := Codec{Handles: map[reflect.Type]Handles{reflect.TypeFor[*node](): nodes{7: {7}}}}
