@@ -1,18 +1,19 @@
-// Package job is the frame that all example programs share: their common flags, how they report for people or as one JSON object,
-// and how they end.
+// Package job is the frame that all example programs share: their common flags, how they report, for people or as one JSON
+// object, and how they end.
 //
-// An example prints for people by default. With --json the last line of standard output is one JSON object; logs and progress go to
-// standard error. It ends with status 0, with 1 and one line that names what went wrong and the remedy, or with 2 for a wrong flag.
+// An example prints for people by default. With --json the last line of standard output is one JSON object and nothing else goes
+// there; logs and progress go to standard error. A program ends with status 0; with 1 and one line that names what went wrong and
+// the remedy; with 2 and one line for a wrong flag; or by the signal that interrupted it.
 package job
 
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
+	"math"
 	"os"
-	"sort"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spark-go/spark-go/driver"
@@ -22,85 +23,79 @@ var started = time.Now()
 
 // Job is a running example.
 type Job struct {
-	Master     *string
-	Partitions *int
-	JSON       *bool
-
+	flags
 	name   string
-	flags  *flag.FlagSet
-	fields map[string]any
-	order  []string
-	loaded time.Time
 	sc     *driver.Context
+	fields map[string]any
+	order  []string // of the fields, as Set was called
+	loaded time.Time
+	done   time.Time
 }
 
-// New makes the flags that every example has. What is what the example does, in a line.
+// New makes the flags that every example has. What says what the example does, in a line.
 func New(name, what string) *Job {
-	f := flag.NewFlagSet(name, flag.ContinueOnError)
-	j := &Job{name: name, flags: f, fields: map[string]any{}}
-	j.Master = f.String("master", "", "where tasks run: local[N], local[*], local-cluster[n,cores,memory] (default local[*])")
-	j.Partitions = f.Int("partitions", 0, "number of partitions of shuffles; 0 lets the data decide")
-	j.JSON = f.Bool("json", false, "print one JSON object on the last line of standard output")
-	f.Usage = func() {
-		fmt.Fprintf(f.Output(), "%s: %s\n\nUsage: go run ./examples/%s [flags]\n       spark-go submit [options] ./examples/%s -- [flags]\n\nFlags:\n", name, what, name, name)
-		f.PrintDefaults()
-	}
+	j := &Job{name: name, fields: map[string]any{}}
+	j.declare(name, what)
 	return j
 }
 
-// Flags is where the example adds its own flags.
-func (j *Job) Flags() *flag.FlagSet { return j.flags }
+// Parse reads the command line, for programs that look at it before they start. --help and a wrong flag end the program.
+func (j *Job) Parse() {
+	if err := j.parse(os.Args[1:]); err != nil {
+		j.Usage("%v", err)
+	}
+	if j.help {
+		j.usage(os.Stdout)
+		os.Exit(0)
+	}
+}
 
 // Start reads the command line and starts the application. In an executor's process it does not return.
 func (j *Job) Start() *driver.Context {
-	switch err := j.flags.Parse(os.Args[1:]); {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(0)
-	case err != nil:
-		os.Exit(2)
-	case j.flags.NArg() > 0:
-		j.Usage("unexpected argument %q: every setting is a flag", j.flags.Arg(0))
-	case *j.Partitions < 0:
-		j.Usage("--partitions %d: give 0 or more", *j.Partitions)
+	if !j.set.Parsed() {
+		j.Parse()
 	}
-	j.sc = driver.New(driver.Name(j.name), driver.Master(*j.Master))
+	j.sc = driver.New(driver.Name(j.name), driver.Master(j.master))
 	j.Check(j.sc.Err())
+	j.Check(j.defaultInputs())
 	return j.sc
 }
 
-// PartitionCount is --partitions as the optional argument of dataset operations.
-func (j *Job) PartitionCount() []int {
-	if *j.Partitions == 0 {
-		return nil
-	}
-	return []int{*j.Partitions}
-}
-
-// Usage ends the program for a wrong flag.
-func (j *Job) Usage(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s: %s (see --help)\n", j.name, fmt.Sprintf(format, args...))
-	if j.sc != nil {
-		j.sc.Stop()
-	}
-	os.Exit(2)
-}
-
-// Check ends the program with status 1 if err is not nil.
+// Check ends the program with status 1 and one line if err is not nil.
 func (j *Job) Check(err error) {
 	if err == nil {
 		return
 	}
-	fmt.Fprintf(os.Stderr, "%s: %s\n", j.name, strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " "))
+	if errors.Is(err, driver.ErrStopped) {
+		// The driver was interrupted: it ends the process as the signal would have, once its executors are gone.
+		time.Sleep(time.Minute)
+	}
+	j.exit(1, err.Error())
+}
+
+// Fail ends the program with status 1 and a line that names what is wrong and the remedy.
+func (j *Job) Fail(format string, args ...any) { j.exit(1, fmt.Sprintf(format, args...)) }
+
+// Usage ends the program with status 2, for flags that do not go together.
+func (j *Job) Usage(format string, args ...any) {
+	j.exit(2, fmt.Sprintf(format, args...)+" (see --help)")
+}
+
+func (j *Job) exit(status int, message string) {
 	if j.sc != nil {
 		j.sc.Stop()
 	}
-	os.Exit(1)
+	fmt.Fprintf(os.Stderr, "%s: %s\n", j.name, strings.Join(strings.Fields(message), " "))
+	os.Exit(status)
 }
 
 // Loaded notes that the input has been read: what follows is the job itself.
 func (j *Job) Loaded() { j.loaded = time.Now() }
 
-// Set adds a key to the report, in the order of the calls.
+// Done notes that the job itself has ended: what follows looks at its result.
+func (j *Job) Done() { j.done = time.Now() }
+
+// Set adds a key to the report. People see the keys in the order of the calls.
 func (j *Job) Set(key string, value any) {
 	if _, ok := j.fields[key]; !ok {
 		j.order = append(j.order, key)
@@ -114,46 +109,53 @@ func (j *Job) Finish() {
 	if j.loaded.IsZero() {
 		j.loaded = started
 	}
-	j.fields["load_s"] = seconds(j.loaded.Sub(started))
-	j.fields["run_s"] = seconds(end.Sub(j.loaded))
+	if j.done.IsZero() {
+		j.done = end
+	}
+	load, run := j.loaded.Sub(started).Seconds(), j.done.Sub(j.loaded).Seconds()
 	j.sc.Stop()
-	j.fields["total_s"] = seconds(time.Since(started))
-	if *j.JSON {
+	total := time.Since(started).Seconds()
+	if j.json {
+		j.fields["load_s"], j.fields["run_s"], j.fields["total_s"] = round(load), round(run), round(total)
 		line, err := json.Marshal(j.fields)
 		j.Check(err)
 		fmt.Println(string(line))
 		return
 	}
-	for _, k := range j.order {
-		j.print(k, j.fields[k])
+	for _, key := range j.order {
+		print(key, j.fields[key])
 	}
-	fmt.Printf("%-14s %.3f s (load %.3f s, run %.3f s)\n", "time", j.fields["total_s"], j.fields["load_s"], j.fields["run_s"])
+	fmt.Printf("%-14s %.3f s (load %.3f s, run %.3f s)\n", "time", total, load, run)
 }
 
-func (j *Job) print(key string, v any) {
-	switch v := v.(type) {
-	case [][]any:
-		fmt.Printf("%s:\n", key)
-		for _, row := range v {
-			cells := make([]string, len(row))
-			for i, c := range row {
-				cells[i] = fmt.Sprint(c)
-			}
-			fmt.Printf("  %s\n", strings.Join(cells, "\t"))
-		}
-	case map[string]float64:
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
-		}
-		sort.Strings(keys)
-		fmt.Printf("%s:\n", key)
-		for _, k := range keys {
-			fmt.Printf("  %-20s %.6g\n", k, v[k])
-		}
-	default:
+// round leaves microseconds.
+func round(seconds float64) float64 { return math.Round(seconds*1e6) / 1e6 }
+
+// print shows one field: tables with a column as wide as its widest cell, everything else on a line.
+func print(key string, v any) {
+	table, ok := v.([][]any)
+	if !ok {
 		fmt.Printf("%-14s %v\n", key, v)
+		return
 	}
+	fmt.Printf("%s:\n", key)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, row := range table {
+		for i, cell := range row {
+			if i > 0 {
+				fmt.Fprint(w, "\t")
+			}
+			fmt.Fprintf(w, "  %v", cell)
+		}
+		fmt.Fprintln(w)
+	}
+	_ = w.Flush() // standard output
 }
 
-func seconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1e6 }
+// Number is x as JSON can hold it: null for what is not a finite number.
+func Number(x float64) any {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return x
+}
