@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -43,6 +44,8 @@ func (c *Context) startBackend() error {
 			c.loop.queue.put(sched.HostLost{Host: e.Host, Reason: fmt.Errorf("host %s was lost: %s", e.Host, e.Reason)})
 		case cluster.Failed:
 			c.loop.queue.put(noExecutors{e.Err})
+		case cluster.Log:
+			slog.Log(ctx, slog.Level(e.Level), e.Text, "from", e.From)
 		case cluster.Heartbeat:
 		}
 	})

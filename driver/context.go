@@ -14,6 +14,7 @@ import (
 	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/driver/conf"
 	"github.com/spark-go/spark-go/executor/host"
+	"github.com/spark-go/spark-go/executor"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -109,7 +110,7 @@ func start(options []Option) (*Context, error) {
 	if err := settings.Check(); err != nil {
 		return c, err
 	}
-	setLogLevel(settings)
+	executor.SetLogLevel(settings.Get("spark.log.level"))
 	if c.master, err = parseMaster(settings.Get("spark.master"), settings); err != nil {
 		return c, err
 	}

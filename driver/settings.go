@@ -2,7 +2,6 @@ package driver
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"strconv"
 
@@ -76,8 +75,3 @@ func (c *Context) Setting(key string) string {
 	}
 	return c.conf.Get(key)
 }
-
-var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-
-// setLogLevel makes the default logger as talkative as spark.log.level says. A program that set a logger of its own keeps it.
-func setLogLevel(c *conf.Conf) { slog.SetLogLoggerLevel(logLevels[c.Get("spark.log.level")]) }

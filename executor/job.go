@@ -17,6 +17,7 @@ type jobRunner struct {
 // NewJobRunner makes the runner of a job process: what driver.New gives to host.MaybeServe.
 func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	TuneGC()
+	SetLogLevel(c.Settings["spark.log.level"])
 	cfg := Settings(c.Settings)
 	cfg.Memory = Share(c.MemoryBytes, c.Settings)
 	cfg.Location = c.Location

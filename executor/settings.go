@@ -1,11 +1,23 @@
 package executor
 
-import "strconv"
+import (
+	"log/slog"
+	"strconv"
+)
 
 // SettingKeys are the settings that an executor heeds. They reach it with sizes as numbers of bytes.
 var SettingKeys = []string{
 	"spark.memory.fraction", "spark.memory.storageFraction", "spark.shuffle.compress", "spark.shuffle.spill.compress", "spark.io.compression.codec",
-	"spark.reducer.maxSizeInFlight", "spark.rdd.compress",
+	"spark.reducer.maxSizeInFlight", "spark.rdd.compress", "spark.log.level",
+}
+
+// SetLogLevel makes the default logger of this process as talkative as spark.log.level says: debug, info, warn or error. A program
+// that set a logger of its own keeps it.
+func SetLogLevel(level string) {
+	var l slog.Level
+	if l.UnmarshalText([]byte(level)) == nil {
+		slog.SetLogLoggerLevel(l)
+	}
 }
 
 // DriverBlocks is the setting under which executors find the address of the driver's block server.
