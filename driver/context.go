@@ -13,8 +13,8 @@ import (
 
 	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/driver/conf"
-	"github.com/spark-go/spark-go/executor/host"
 	"github.com/spark-go/spark-go/executor"
+	"github.com/spark-go/spark-go/executor/host"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
 )
