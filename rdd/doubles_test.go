@@ -185,41 +185,38 @@ func TestHistogramEdges(t *testing.T) {
 	}
 }
 
+func byPairKey(a, b rdd.Pair[string, int]) int { return cmp.Compare(a.Key, b.Key) }
+
 func TestTopMatchesModel(t *testing.T) {
 	ctx := context.Background()
-	type row struct{ Score, At int }
-	byScore := func(a, b row) int { return cmp.Compare(a.Score, b.Score) }
-	rng := rand.New(rand.NewPCG(7, 8))
+	type row = rdd.Pair[string, int]
 	onCores(t, func(t *testing.T, sc *driver.Context) {
 		for _, size := range []int{0, 1, 100, 4000} {
-			rows := make([]row, size)
-			for i := range rows {
-				rows[i] = row{rng.IntN(50), i}
-			}
+			rows := randomNumbers(7, size, 50)
 			for _, parts := range []int{1, 3, 8} {
 				r := rdd.Parallelize(sc, rows, parts)
 				for _, n := range []int{0, 1, 10, 200, 100_000} {
 					up, down := slices.Clone(rows), slices.Clone(rows)
-					slices.SortStableFunc(up, byScore)
-					slices.SortStableFunc(down, func(a, b row) int { return byScore(b, a) })
+					slices.SortStableFunc(up, byPairKey)
+					slices.SortStableFunc(down, func(a, b row) int { return byPairKey(b, a) })
 					what := fmt.Sprintf("%d of %d in %d", n, size, parts)
-					got, err := rdd.TakeOrderedFunc(ctx, r, n, func(a, b row) int { return cmp.Compare(a.Score, b.Score) })
+					got, err := rdd.TakeOrderedFunc(ctx, r, n, byPairKey)
 					if err != nil {
 						t.Fatal(err)
 					}
 					same(t, what+": TakeOrderedFunc", got, up[:min(n, size)])
-					if got, err = rdd.TopFunc(ctx, r, n, func(a, b row) int { return cmp.Compare(a.Score, b.Score) }); err != nil {
+					if got, err = rdd.TopFunc(ctx, r, n, byPairKey); err != nil {
 						t.Fatal(err)
 					}
 					same(t, what+": TopFunc", got, down[:min(n, size)])
 				}
 				if size > 0 {
-					want := slices.MaxFunc(rows, byScore)
-					if got, err := rdd.MaxFunc(ctx, r, func(a, b row) int { return cmp.Compare(a.Score, b.Score) }); err != nil || got != want {
+					want := slices.MaxFunc(rows, byPairKey)
+					if got, err := rdd.MaxFunc(ctx, r, byPairKey); err != nil || got != want {
 						t.Errorf("MaxFunc = %v, %v, want %v", got, err, want)
 					}
-					want = slices.MinFunc(rows, byScore)
-					if got, err := rdd.MinFunc(ctx, r, func(a, b row) int { return cmp.Compare(a.Score, b.Score) }); err != nil || got != want {
+					want = slices.MinFunc(rows, byPairKey)
+					if got, err := rdd.MinFunc(ctx, r, byPairKey); err != nil || got != want {
 						t.Errorf("MinFunc = %v, %v, want %v", got, err, want)
 					}
 				}

@@ -140,10 +140,11 @@ func sortRows[T, K any](r RDD[T], kind string, key sortKey[T, K], ascending bool
 	dep.Writer = &rangeWriter[T, K]{Parent: r, Shuffle: dep.ID, By: by, Key: key}
 	op.In = input[T]{Shuffle: dep.ID}
 	node := newNode(s, kind, op, partitions, err, dep)
-	by.Source = node.id
 	if partitions > 1 {
+		by.Source = node.id
 		node.prepare = func(ctx context.Context) (err error) {
 			by.Bounds, err = sampleBounds(ctx, r, kind, key, by)
+			by.ready = err == nil
 			return err
 		}
 	}

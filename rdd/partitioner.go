@@ -42,13 +42,18 @@ type RangePartitioner[K any] struct {
 	Descend bool
 	Source  int  // the dataset whose sort it was made for, before Bounds are known; 0 once and for all if they are given
 	natural bool // Compare is cmp.Compare
+	ready   bool // with Source: Bounds are known
 }
 
 // NumPartitions returns N.
 func (r *RangePartitioner[K]) NumPartitions() int { return r.N }
 
-// Partition finds the key's range by binary search.
+// Partition finds the key's range by binary search. It panics with an Abort, which fails a task, if the ranges are those of a sorted
+// dataset on which no job has run: they are not known before.
 func (r *RangePartitioner[K]) Partition(key K) int {
+	if r.Source != 0 && !r.ready {
+		panic(Abort{fmt.Errorf("place a key by the ranges of dataset %d before it was sorted: run an action on that one first, or make the partitioner with rdd.NewRangePartitioner", r.Source)})
+	}
 	i := sort.Search(len(r.Bounds), func(i int) bool { return r.Compare(key, r.Bounds[i]) <= 0 })
 	if r.Descend {
 		return r.N - 1 - i
