@@ -164,7 +164,7 @@ func ReduceByKeyLocally[K comparable, V any](ctx context.Context, r RDD[Pair[K, 
 type reduceLocally[K comparable, V any] struct{ F func(V, V) V }
 
 func (a reduceLocally[K, V]) run(t *Task, _ int, in Stream[Pair[K, V]]) ([]Pair[K, V], error) {
-	c, err := shuffle.NewCombiner[K, V, V](t.ctx, t.ShuffleEnv(), reduceAgg[V]{a.F})
+	c, err := shuffle.NewCombiner[K, V, V](t.ctx, t.ShuffleEnv(), reduceAgg[V](a))
 	if err != nil {
 		return nil, err
 	}

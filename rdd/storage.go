@@ -319,7 +319,8 @@ func (s *fileStream[T]) Next() ([]T, error) {
 	if _, err := io.ReadFull(s.r, s.buf); err != nil {
 		return nil, fmt.Errorf("read block %s: %w", s.path, err)
 	}
-	raw, err := s.buf, error(nil)
+	var err error
+	raw := s.buf
 	if length&compressed != 0 {
 		if s.raw, _, err = (codec.Compressor{}).Decode(s.raw[:0], s.buf); err != nil {
 			return nil, fmt.Errorf("read block %s: %w", s.path, err)

@@ -93,7 +93,7 @@ var _ Backend = (*Local)(nil)
 func NewLocal(config Config) *Local {
 	config = config.withDefaults()
 	l := &Local{config: config}
-	l.registry.init(&config)
+	l.init(&config)
 	return l
 }
 
@@ -125,7 +125,7 @@ func (l *Local) Start(ctx context.Context, handle func(Event)) error {
 		l.removeRoots()
 		return fmt.Errorf("start local-cluster: %w", err)
 	}
-	l.registry.start(handle, l.launch, l.config.Executors)
+	l.start(handle, l.launch, l.config.Executors)
 	context.AfterFunc(ctx, l.Stop)
 	return nil
 }
@@ -203,7 +203,7 @@ func (h *localHost) Discard() {
 // Stop ends the cluster.
 func (l *Local) Stop() {
 	l.stopOnce.Do(func() {
-		l.registry.stop()
+		l.stop()
 		l.removeRoots()
 	})
 }

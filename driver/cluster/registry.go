@@ -48,11 +48,10 @@ type registry struct {
 	peers  map[string]*peer // live executors and hosts, by name: for senders
 
 	// ---
-	hosts    []*hostState // in the order of their launches; lost ones are taken out
-	next     int          // number of the next host
-	losses   int          // of hosts
-	failed   bool
-	stopping bool
+	hosts  []*hostState // in the order of their launches; lost ones are taken out
+	next   int          // number of the next host
+	losses int          // of hosts
+	failed bool
 }
 
 // peer is a registered connection.

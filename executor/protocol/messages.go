@@ -188,27 +188,27 @@ type Stop struct {
 }
 
 // Cause says in words how the process ended, with what it wrote last.
-func (e *ExecutorExited) Cause() string {
+func (m *ExecutorExited) Cause() string {
 	var b strings.Builder
 	switch {
-	case e.Start != "":
-		b.WriteString("the process could not be started: " + e.Start)
-	case e.Killed != "":
-		b.WriteString("the process was killed: " + e.Killed)
-	case e.Signal != 0:
-		s := syscall.Signal(e.Signal)
-		fmt.Fprintf(&b, "the process was killed by signal %d (%s)", e.Signal, s)
+	case m.Start != "":
+		b.WriteString("the process could not be started: " + m.Start)
+	case m.Killed != "":
+		b.WriteString("the process was killed: " + m.Killed)
+	case m.Signal != 0:
+		s := syscall.Signal(m.Signal)
+		fmt.Fprintf(&b, "the process was killed by signal %d (%s)", m.Signal, s)
 		if s == syscall.SIGKILL {
 			b.WriteString(", by hand or because the machine had no memory left")
 		}
 	default:
-		fmt.Fprintf(&b, "the process exited with code %d", e.Code)
+		fmt.Fprintf(&b, "the process exited with code %d", m.Code)
 	}
-	if !e.Registered && e.Start == "" {
+	if !m.Registered && m.Start == "" {
 		b.WriteString(" before it registered")
 	}
-	if e.Stderr != "" {
-		b.WriteString("; its last lines:\n" + e.Stderr)
+	if m.Stderr != "" {
+		b.WriteString("; its last lines:\n" + m.Stderr)
 	}
 	return b.String()
 }

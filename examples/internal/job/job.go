@@ -123,7 +123,7 @@ func (j *Job) Finish() {
 		return
 	}
 	for _, key := range j.order {
-		print(key, j.fields[key])
+		printField(key, j.fields[key])
 	}
 	fmt.Printf("%-14s %.3f s (load %.3f s, run %.3f s)\n", "time", total, load, run)
 }
@@ -131,8 +131,8 @@ func (j *Job) Finish() {
 // round leaves microseconds.
 func round(seconds float64) float64 { return math.Round(seconds*1e6) / 1e6 }
 
-// print shows one field: tables with a column as wide as its widest cell, everything else on a line.
-func print(key string, v any) {
+// printField shows one field: tables with a column as wide as its widest cell, everything else on a line.
+func printField(key string, v any) {
 	table, ok := v.([][]any)
 	if !ok {
 		fmt.Printf("%-14s %v\n", key, v)
