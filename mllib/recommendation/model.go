@@ -81,14 +81,28 @@ func (m *Model[U, I]) Recommend(user U, n int, except map[I]bool) []Scored[I] {
 	if !ok || n <= 0 {
 		return nil
 	}
-	all := make([]Scored[I], 0, len(m.ItemIDs))
-	for i, id := range m.ItemIDs {
-		if !except[id] {
-			all = append(all, Scored[I]{id, m.score(u, i)})
+	order := func(a, b Scored[I]) int { return cmp.Or(cmp.Compare(b.Rating, a.Rating), cmp.Compare(a.Item, b.Item)) }
+	// A few more than n are gathered before they are sorted and the rest dropped: most items are compared with the n-th best and no more.
+	var best []Scored[I]
+	most := min(n, len(m.ItemIDs))
+	full := false
+	cut := func() {
+		slices.SortFunc(best, order)
+		if len(best) >= most {
+			best, full = best[:most], true
 		}
 	}
-	slices.SortFunc(all, func(a, b Scored[I]) int { return cmp.Or(cmp.Compare(b.Rating, a.Rating), cmp.Compare(a.Item, b.Item)) })
-	return all[:min(n, len(all))]
+	for i, id := range m.ItemIDs {
+		s := Scored[I]{id, m.score(u, i)}
+		if full && order(s, best[most-1]) >= 0 || except[id] {
+			continue
+		}
+		if best = append(best, s); len(best) == 2*most+64 {
+			cut()
+		}
+	}
+	cut()
+	return best
 }
 
 // The file of a model: the magic line, a line of JSON, the ids of users and items, each after its length in four bytes if it is a
