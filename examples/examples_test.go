@@ -223,6 +223,10 @@ func TestElsewhere(t *testing.T) {
 			t.Errorf("%s: status %d, %q", e.name, r.status, r.stderr)
 		}
 	}
+	ratings := filepath.Join(root, "examples", "testdata", "ratings.parquet")
+	if r := run(t, t.TempDir(), "als", "--train", ratings, "--test", ratings, "--iterations", "1"); r.status != 0 {
+		t.Errorf("als with inputs of its own: status %d, %q", r.status, r.stderr)
+	}
 }
 
 func TestHelp(t *testing.T) {

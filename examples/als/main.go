@@ -57,13 +57,13 @@ func main() {
 	case o.train != "" && (j.Given("input") || j.Given("test-fraction")):
 		j.Usage("--input and --test-fraction do not go with --train and --test: give one or the other")
 	}
+	inputs := []string{o.input}
+	if o.train != "" {
+		o.input, inputs = "", []string{o.train, o.test}
+	}
 	sc := j.Start()
 	ctx := context.Background()
 
-	inputs := []string{o.input}
-	if o.train != "" {
-		inputs = []string{o.train, o.test}
-	}
 	var kinds [2]parquetio.Kind
 	for i, in := range inputs {
 		user, err := job.IDKind(ctx, in, o.user)

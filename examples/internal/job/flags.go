@@ -36,7 +36,8 @@ func (f *flags) String(p *string, name, value, usage string) { f.set.StringVar(p
 // Bool declares a switch.
 func (f *flags) Bool(p *bool, name string, usage string) { f.set.BoolVar(p, name, false, usage) }
 
-// Input declares a flag for URIs: paths, directories, globs or comma lists of them. The default lies in the repository.
+// Input declares a flag for URIs: paths, directories, globs or comma lists of them. The default lies in the repository. A program that
+// will not read it sets *p to something else before Start.
 func (f *flags) Input(p *string, name, value, usage string) {
 	f.set.StringVar(p, name, value, usage)
 	f.inputs = append(f.inputs, f.set.Lookup(name))
@@ -120,7 +121,7 @@ func (f *flags) parse(args []string) error {
 // defaultInputs says what to do where an input was left to its default and the program does not run in the repository.
 func (f *flags) defaultInputs() error {
 	for _, in := range f.inputs {
-		if f.Given(in.Name) || in.DefValue == "" {
+		if f.Given(in.Name) || in.Value.String() != in.DefValue {
 			continue
 		}
 		if _, err := os.Stat(in.DefValue); err != nil {
