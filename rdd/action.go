@@ -60,36 +60,38 @@ func runPartitions[T, R any](ctx context.Context, r RDD[T], name string, do part
 
 // eachPartition is runPartitions that hands results over as they come, in any order.
 func eachPartition[T, R any](ctx context.Context, r RDD[T], name string, do partitionFunc[T, R], partitions []int, handle func(int, R) error) error {
-	if r.node == nil {
-		return fmt.Errorf("%s: the zero RDD has no rows: make datasets with a source such as rdd.Parallelize", name)
-	}
-	if r.node.err != nil {
-		return r.node.err
-	}
-	if r.node.session == nil {
-		return fmt.Errorf("%s of dataset %d inside a task: actions run on the driver only: collect the dataset there and bind the result", name, r.node.id)
-	}
 	c, err := codec.Of[R]()
 	if err != nil {
 		return fail(name, fmt.Errorf("the result cannot travel to the driver: %w", err))
 	}
+	return runAction(ctx, r.node, name, partitionAction[T, R]{r, do}, partitions, func(i int, b []byte) error {
+		rows, _, err := c.Decode(nil, b)
+		if err != nil || len(rows) != 1 {
+			return fmt.Errorf("%s: decode the result of partition %d: %w", name, i, err)
+		}
+		return handle(i, rows[0])
+	})
+}
+
+// runAction prepares and runs a job on n. Like everything that need not know the row type it is not generic: each type of rows that
+// a program uses is compiled on its own.
+func runAction(ctx context.Context, n *Node, name string, action Action, partitions []int, handle func(int, []byte) error) error {
+	if n == nil {
+		return fmt.Errorf("%s: the zero RDD has no rows: make datasets with a source such as rdd.Parallelize", name)
+	}
+	if n.err != nil {
+		return n.err
+	}
+	if n.session == nil {
+		return fmt.Errorf("%s of dataset %d inside a task: actions run on the driver only: collect the dataset there and bind the result", name, n.id)
+	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	if err := Prepare(ctx, r.node); err != nil {
+	if err := Prepare(ctx, n); err != nil {
 		return err
 	}
-	return r.node.session.Run(ctx, Job{
-		Target: r.node, Partitions: partitions, Name: name,
-		Action: partitionAction[T, R]{r, do},
-		Handle: func(i int, b []byte) error {
-			rows, _, err := c.Decode(nil, b)
-			if err != nil || len(rows) != 1 {
-				return fmt.Errorf("%s: decode the result of partition %d: %w", name, i, err)
-			}
-			return handle(i, rows[0])
-		},
-	})
+	return n.session.Run(ctx, Job{Target: n, Partitions: partitions, Name: name, Action: action, Handle: handle})
 }
 
 // Collect returns all rows in the order of the partitions. They must fit in the driver's memory; jobs whose results exceed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -19,10 +20,11 @@ import (
 // they began with.
 type checkpoint struct {
 	local bool
-	keep  func(ctx context.Context) (*lineage, error) // runs the second job; nil when done
-	busy  bool                                        // keep is running
-	done  bool
-	dir   string
+	// keep runs the second job and returns the lineage to go on with, and where it lies; nil when done.
+	keep func(ctx context.Context) (line *lineage, dir string, err error)
+	busy bool // keep is running
+	done bool
+	dir  string // of a reliable one that is done
 }
 
 // pendingCheckpoints counts the datasets that ask for a checkpoint: without any, jobs need not look for them.
@@ -56,7 +58,14 @@ func (r RDD[T]) Checkpoint() RDD[T] {
 			n.err = err
 		}
 	default:
-		n.checkpoint = &checkpoint{keep: func(ctx context.Context) (*lineage, error) { return r.writeCheckpoint(ctx, root) }}
+		n.checkpoint = &checkpoint{keep: func(ctx context.Context) (*lineage, string, error) {
+			compress := checkpointCompression(n.session)
+			dir, parts, err := writeCheckpoint(ctx, n, root, rowType[T](), func(dir string) Action { return writeAction[T]{r, dir, compress} })
+			return &lineage{
+				op:    &sourceOp[T, checkpointPart]{Self: r, Source: checkpointSource[T]{dir}},
+				split: func(p int) any { return parts[p] },
+			}, dir, err
+		}}
 		pendingCheckpoints.Add(1)
 	}
 	return r
@@ -89,7 +98,10 @@ func (r RDD[T]) LocalCheckpoint() RDD[T] {
 		n.level = MemoryAndDisk
 		trackDataset(n)
 	}
-	n.checkpoint = &checkpoint{local: true, keep: r.keepLocally}
+	n.checkpoint = &checkpoint{local: true, keep: func(ctx context.Context) (*lineage, string, error) {
+		_, err := r.Count(ctx) // reads, and so keeps, all partitions
+		return &lineage{op: lostOp[T]{fmt.Sprint(n)}}, "", err
+	}}
 	return r
 }
 
@@ -135,12 +147,12 @@ func AfterJob(ctx context.Context, target *Node) error {
 		n.mu.Lock()
 		c := n.checkpoint
 		n.mu.Unlock()
-		line, err := c.keep(ctx)
+		line, dir, err := c.keep(ctx)
 		n.mu.Lock()
 		c.busy = false
 		if err == nil {
 			n.line.Store(line)
-			c.keep, c.done = nil, true
+			c.keep, c.done, c.dir = nil, true, dir
 			pendingCheckpoints.Add(-1)
 		}
 		n.mu.Unlock()
@@ -151,48 +163,29 @@ func AfterJob(ctx context.Context, target *Node) error {
 	return errors.Join(errs...)
 }
 
-// writeCheckpoint writes all partitions below root and returns the lineage that reads them.
-func (r RDD[T]) writeCheckpoint(ctx context.Context, root string) (*lineage, error) {
+// writeCheckpoint has all partitions of n written below root by write, and returns where they are.
+func writeCheckpoint(ctx context.Context, n *Node, root, rowType string, write func(dir string) Action) (dir string, parts []checkpointPart, err error) {
 	store, err := openCheckpoints(root)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	var id [8]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	// Other programs, and other contexts of this one, may number a dataset alike.
-	dir := fmt.Sprintf("%s/rdd-%d-%s", trimSlash(root), r.node.id, hex.EncodeToString(id[:]))
-	parts, err := runPartitions(ctx, r, "Checkpoint", partitionFunc[T, checkpointPart](writePart[T]{dir, checkpointCompression(r.node.session)}), nil)
+	dir = fmt.Sprintf("%s/rdd-%d-%s", trimSlash(root), n.id, hex.EncodeToString(id[:]))
+	parts = make([]checkpointPart, n.partitions)
+	err = runAction(ctx, n, "Checkpoint", write(dir), nil, func(i int, b []byte) error { return json.Unmarshal(b, &parts[i]) })
 	if err == nil {
-		err = writeIndex[T](ctx, store, dir, parts)
+		err = writeIndex(ctx, store, dir, index{1, rowType, parts})
 	}
 	if err != nil {
 		// What is left of a failed attempt is of no use; that it cannot be removed either changes nothing about the error.
 		_ = store.RemoveAll(context.WithoutCancel(ctx), dir)
-		return nil, err
 	}
-	r.node.mu.Lock()
-	r.node.checkpoint.dir = dir
-	r.node.mu.Unlock()
-	return &lineage{
-		op:    &sourceOp[T, checkpointPart]{Self: r, Source: checkpointSource[T]{dir}},
-		split: func(p int) any { return parts[p] },
-	}, nil
+	return dir, parts, err
 }
-
-// keepLocally makes sure that all partitions are persisted and returns a lineage without a way to compute them.
-func (r RDD[T]) keepLocally(ctx context.Context) (*lineage, error) {
-	if _, err := runPartitions(ctx, r, "LocalCheckpoint", partitionFunc[T, struct{}](touchPartition[T]{}), nil); err != nil {
-		return nil, err
-	}
-	return &lineage{op: lostOp[T]{fmt.Sprint(r.node)}}, nil
-}
-
-// touchPartition does nothing with the rows: opening a persisted partition is what keeps it.
-type touchPartition[T any] struct{}
-
-func (touchPartition[T]) run(*Task, int, Stream[T]) (struct{}, error) { return struct{}{}, nil }
 
 // lostOp stands where a lineage was cut by LocalCheckpoint.
 type lostOp[T any] struct{ Dataset string }

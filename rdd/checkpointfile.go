@@ -44,8 +44,8 @@ type index struct {
 	Partitions []checkpointPart `json:"partitions"`
 }
 
-func writeIndex[T any](ctx context.Context, store CheckpointStore, dir string, parts []checkpointPart) error {
-	b, err := json.MarshalIndent(index{1, reflect.TypeFor[T]().String(), parts}, "", "\t")
+func writeIndex(ctx context.Context, store CheckpointStore, dir string, ix index) error {
+	b, err := json.MarshalIndent(ix, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -55,30 +55,52 @@ func writeIndex[T any](ctx context.Context, store CheckpointStore, dir string, p
 	})
 }
 
-// writePart writes a partition to its file.
-type writePart[T any] struct{ Dir, Compression string }
+func rowType[T any]() string { return reflect.TypeFor[T]().String() }
 
-func (a writePart[T]) run(t *Task, p int, in Stream[T]) (checkpointPart, error) {
-	part := checkpointPart{File: fmt.Sprintf("part-%05d", p)}
-	store, err := openCheckpoints(a.Dir)
+// writeAction writes a partition to its file. Its result is the checkpointPart as JSON.
+type writeAction[T any] struct {
+	Parent           RDD[T]
+	Dir, Compression string
+}
+
+// Run implements Action.
+func (a writeAction[T]) Run(t *Task, p int) ([]byte, error) {
+	in, err := a.Parent.Compute(t, p)
 	if err != nil {
-		return part, err
+		return nil, err
 	}
-	path := a.Dir + "/" + part.File
-	err = store.Write(t.ctx, path, func(w io.Writer) error { return writeBlocks(w, in, a.Compression, &part) })
+	c, err := codec.Of[T]()
 	if err != nil {
-		return part, fmt.Errorf("write %s: %w", path, err)
+		return nil, err
+	}
+	in = untilCancelled(t, in)
+	return writePart(t, p, a.Dir, a.Compression, func(dst []byte) ([]byte, int, error) {
+		rows, err := in.Next()
+		if err == nil {
+			dst, err = c.Append(dst, rows)
+		}
+		return dst, len(rows), err
+	})
+}
+
+// writePart writes what next gives, rows as bytes and their number, until io.EOF.
+func writePart(t *Task, p int, dir, compression string, next func(dst []byte) ([]byte, int, error)) ([]byte, error) {
+	part := checkpointPart{File: fmt.Sprintf("part-%05d", p)}
+	store, err := openCheckpoints(dir)
+	if err != nil {
+		return nil, err
+	}
+	path := dir + "/" + part.File
+	err = store.Write(t.ctx, path, func(w io.Writer) error { return writeBlocks(w, next, compression, &part) })
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
 	t.RowsWritten += part.Rows
 	t.BytesWritten += part.Bytes
-	return part, nil
+	return json.Marshal(part)
 }
 
-func writeBlocks[T any](to io.Writer, in Stream[T], compression string, part *checkpointPart) error {
-	rc, err := codec.Of[T]()
-	if err != nil {
-		return err
-	}
+func writeBlocks(to io.Writer, next func([]byte) ([]byte, int, error), compression string, part *checkpointPart) error {
 	press, err := codec.CompressorOf(compression)
 	if err != nil {
 		return err
@@ -89,8 +111,11 @@ func writeBlocks[T any](to io.Writer, in Stream[T], compression string, part *ch
 	}
 	part.Bytes = int64(len(checkpointMagic))
 	var raw, buf []byte
-	err = each(in, func(rows []T) error {
-		if raw, err = rc.Append(raw[:0], rows); err != nil {
+	for {
+		var rows int
+		if raw, rows, err = next(raw[:0]); err == io.EOF {
+			return w.Flush()
+		} else if err != nil {
 			return err
 		}
 		if buf, err = press.Append(append(buf[:0], make([]byte, 8)...), raw); err != nil {
@@ -98,31 +123,28 @@ func writeBlocks[T any](to io.Writer, in Stream[T], compression string, part *ch
 		}
 		content := buf[8:]
 		if len(content) > maxCheckpointBlock {
-			return fmt.Errorf("a batch of %d rows takes %d bytes, more than a block may: make the rows smaller", len(rows), len(content))
+			return fmt.Errorf("a batch of %d rows takes %d bytes, more than a block may: make the rows smaller", rows, len(content))
 		}
 		binary.LittleEndian.PutUint32(buf, uint32(len(content)))
 		binary.LittleEndian.PutUint32(buf[4:], crc32.Checksum(content, castagnoli))
 		part.Sum = crc32.Update(part.Sum, castagnoli, buf[4:8])
-		part.Rows += int64(len(rows))
+		part.Rows += int64(rows)
 		part.Bytes += int64(len(buf))
-		_, err := w.Write(buf)
-		return err
-	})
-	if err != nil {
-		return err
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
 	}
-	return w.Flush()
 }
 
 // ReadCheckpoint makes a dataset of what Checkpoint wrote to dir, in this run or another, with the same rows in the same
 // partitions. T must be the type of the rows.
 func ReadCheckpoint[T any](s Session, dir string) RDD[T] {
 	dir = trimSlash(dir)
-	parts, err := readIndex[T](dir)
+	parts, err := readIndex(dir, rowType[T]())
 	return FromSource(s, "ReadCheckpoint", checkpointSource[T]{dir}, parts, err)
 }
 
-func readIndex[T any](dir string) ([]checkpointPart, error) {
+func readIndex(dir, rowType string) ([]checkpointPart, error) {
 	store, err := openCheckpoints(dir)
 	if err != nil {
 		return nil, err
@@ -144,8 +166,8 @@ func readIndex[T any](dir string) ([]checkpointPart, error) {
 	if ix.Version != 1 {
 		return nil, fmt.Errorf("read %s: it has version %d, this program knows version 1", path, ix.Version)
 	}
-	if want := reflect.TypeFor[T]().String(); ix.RowType != want {
-		return nil, fmt.Errorf("read %s: its rows are of type %s, not %s", path, ix.RowType, want)
+	if ix.RowType != rowType {
+		return nil, fmt.Errorf("read %s: its rows are of type %s, not %s", path, ix.RowType, rowType)
 	}
 	return ix.Partitions, nil
 }
@@ -155,8 +177,53 @@ type checkpointSource[T any] struct{ Dir string }
 
 // Open implements Source.
 func (s checkpointSource[T]) Open(t *Task, part checkpointPart) (Stream[T], error) {
-	path := s.Dir + "/" + part.File
-	store, err := openCheckpoints(s.Dir)
+	r, err := openPart(t, s.Dir, part)
+	if err != nil {
+		return nil, err
+	}
+	c, err := codec.Of[T]()
+	return &partStream[T]{r: r, codec: c}, err
+}
+
+// partStream streams the rows of a checkpoint's file.
+type partStream[T any] struct {
+	r     *blocksReader
+	codec *codec.Codec[T]
+	rows  []T
+}
+
+// Next implements Stream.
+func (s *partStream[T]) Next() ([]T, error) {
+	for {
+		raw, err := s.r.next()
+		if err != nil {
+			return nil, err
+		}
+		s.rows, _, err = s.codec.Decode(s.rows[:0], raw)
+		if err = s.r.took(len(s.rows), err); err != nil {
+			return nil, err
+		}
+		if len(s.rows) > 0 {
+			return s.rows, nil
+		}
+	}
+}
+
+// blocksReader reads the blocks of a checkpoint's file and holds them to its entry in the index.
+type blocksReader struct {
+	r    *bufio.Reader
+	task *Task // counts what is read; may be nil
+	path string
+	want checkpointPart
+	got  checkpointPart
+	buf  []byte
+	raw  []byte
+	err  error
+}
+
+func openPart(t *Task, dir string, part checkpointPart) (*blocksReader, error) {
+	path := dir + "/" + part.File
+	store, err := openCheckpoints(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +232,7 @@ func (s checkpointSource[T]) Open(t *Task, part checkpointPart) (Stream[T], erro
 		return nil, fmt.Errorf("open checkpoint: %w: its lineage was cut, so the file must stay where it was", err)
 	}
 	t.OnDone(func(bool) { f.Close() })
-	r, err := newBlocks[T](f, path, part)
+	r, err := newBlocksReader(f, path, part)
 	if err != nil {
 		return nil, err
 	}
@@ -173,26 +240,8 @@ func (s checkpointSource[T]) Open(t *Task, part checkpointPart) (Stream[T], erro
 	return r, nil
 }
 
-// blocksReader streams the rows of a checkpoint's file.
-type blocksReader[T any] struct {
-	r     *bufio.Reader
-	task  *Task // counts what is read; may be nil
-	path  string
-	codec *codec.Codec[T]
-	want  checkpointPart
-	got   checkpointPart
-	buf   []byte
-	raw   []byte
-	rows  []T
-	err   error
-}
-
-func newBlocks[T any](f io.Reader, path string, part checkpointPart) (*blocksReader[T], error) {
-	c, err := codec.Of[T]()
-	if err != nil {
-		return nil, err
-	}
-	r := &blocksReader[T]{r: bufio.NewReaderSize(f, 1<<18), path: path, codec: c, want: part}
+func newBlocksReader(f io.Reader, path string, part checkpointPart) (*blocksReader, error) {
+	r := &blocksReader{r: bufio.NewReaderSize(f, 1<<18), path: path, want: part}
 	magic := make([]byte, len(checkpointMagic))
 	if _, err := io.ReadFull(r.r, magic); err != nil || string(magic) != checkpointMagic {
 		return nil, r.damaged(errors.New("it does not begin like one"))
@@ -201,22 +250,32 @@ func newBlocks[T any](f io.Reader, path string, part checkpointPart) (*blocksRea
 	return r, nil
 }
 
-func (r *blocksReader[T]) damaged(cause error) error {
+func (r *blocksReader) damaged(cause error) error {
 	return fmt.Errorf("read checkpoint file %s: it is damaged: %w: remove the checkpoint and compute the dataset anew", r.path, cause)
 }
 
-// Next implements Stream.
-func (r *blocksReader[T]) Next() ([]T, error) {
-	for r.err == nil {
+// next returns the rows of the next block as bytes, or io.EOF after the last.
+func (r *blocksReader) next() ([]byte, error) {
+	if r.err == nil {
 		r.err = r.block()
-		if r.err == nil && len(r.rows) > 0 {
-			return r.rows, nil
-		}
 	}
-	return nil, r.err
+	return r.raw, r.err
 }
 
-func (r *blocksReader[T]) block() error {
+// took says how many rows a block's bytes were, or why they were none.
+func (r *blocksReader) took(rows int, err error) error {
+	if err != nil {
+		r.err = r.damaged(err)
+		return r.err
+	}
+	r.got.Rows += int64(rows)
+	if r.task != nil {
+		r.task.RowsRead += int64(rows)
+	}
+	return nil
+}
+
+func (r *blocksReader) block() error {
 	var head [8]byte
 	if _, err := io.ReadFull(r.r, head[:]); err == io.EOF {
 		if r.got.Rows != r.want.Rows || r.got.Bytes != r.want.Bytes || r.got.Sum != r.want.Sum {
@@ -238,18 +297,13 @@ func (r *blocksReader[T]) block() error {
 		return r.damaged(errors.New("the checksum of a block is wrong"))
 	}
 	r.got.Sum = crc32.Update(r.got.Sum, castagnoli, head[4:])
-	var err error
-	if r.raw, _, err = (codec.Compressor{}).Decode(r.raw[:0], r.buf); err == nil {
-		r.rows, _, err = r.codec.Decode(r.rows[:0], r.raw)
-	}
-	if err != nil {
-		return r.damaged(err)
-	}
-	r.got.Rows += int64(len(r.rows))
 	r.got.Bytes += size + int64(len(head))
 	if r.task != nil {
-		r.task.RowsRead += int64(len(r.rows))
 		r.task.BytesRead += size
+	}
+	var err error
+	if r.raw, _, err = (codec.Compressor{}).Decode(r.raw[:0], r.buf); err != nil {
+		return r.damaged(err)
 	}
 	return nil
 }

@@ -290,10 +290,10 @@ func ExampleRandomSplit() {
 	// Output: 10000 true <nil>
 }
 
-func ExampleRDD_TakeSample() {
+func ExampleTakeSample() {
 	sc := driver.New(driver.Master("local[2]"))
 	defer sc.Stop()
-	rows, err := rdd.Range(sc, 0, 1000, 1, 4).TakeSample(context.Background(), false, 5, 1)
+	rows, err := rdd.TakeSample(context.Background(), rdd.Range(sc, 0, 1000, 1, 4), false, 5, 1)
 	fmt.Println(len(rows), err)
 	// Output: 5 <nil>
 }

@@ -54,7 +54,8 @@ func (o pipeOp) Compute(t *Task, p int) (Stream[string], error) {
 }
 
 // pipeStream is a running process. Rows are pulled and handed on in the task's goroutine, as everywhere; one goroutine writes to
-// the process and one reads from it, so that neither side can wait for the other for ever.
+// the process and one reads from it, so that neither side can wait for the other for ever. The fields below in belong to the
+// task's goroutine, which sets the channels that it is done with to nil.
 type pipeStream struct {
 	ctx  context.Context
 	name string
@@ -125,8 +126,8 @@ func startPipe(t *Task, c Command, in Stream[string]) (Stream[string], error) {
 	}
 	s.cmd = cmd
 	s.wg.Add(2)
-	go s.feed(stdin)
-	go s.read(stdout)
+	go s.feed(stdin, s.write, s.deaf)
+	go s.read(stdout, s.lines)
 	// Closing our end frees the reader even where a process that outlived the group holds the other.
 	context.AfterFunc(s.stopped, func() { stdout.Close() })
 	t.OnDone(func(bool) { s.close() })
@@ -134,17 +135,17 @@ func startPipe(t *Task, c Command, in Stream[string]) (Stream[string], error) {
 }
 
 // feed writes to the process until the input ends or the process reads no more.
-func (s *pipeStream) feed(stdin io.WriteCloser) {
+func (s *pipeStream) feed(stdin io.WriteCloser, write <-chan []byte, deaf chan<- struct{}) {
 	defer s.wg.Done()
 	defer stdin.Close()
 	for {
 		select {
-		case b, ok := <-s.write:
+		case b, ok := <-write:
 			if !ok {
 				return
 			}
 			if _, err := stdin.Write(b); err != nil {
-				close(s.deaf)
+				close(deaf)
 				return
 			}
 			s.spare <- b[:0]
@@ -155,14 +156,14 @@ func (s *pipeStream) feed(stdin io.WriteCloser) {
 }
 
 // read takes the lines that the process prints.
-func (s *pipeStream) read(stdout io.Reader) {
+func (s *pipeStream) read(stdout io.Reader, lines chan<- pipeLines) {
 	defer s.wg.Done()
 	r := bufio.NewReaderSize(stdout, 1<<16)
 	var rows []string
 	size := 0
 	send := func(b pipeLines) bool {
 		select {
-		case s.lines <- b:
+		case lines <- b:
 			return true
 		case <-s.stopped.Done():
 			return false

@@ -164,7 +164,7 @@ func (d *poisson) next() (n int64) {
 
 // TakeSample returns exactly n rows drawn by chance, in an order by chance; without replacement at most as many as there are. It
 // counts the rows of each partition in one job, draws how many to take of each, and takes them in a second job.
-func (r RDD[T]) TakeSample(ctx context.Context, withReplacement bool, n int, seed uint64) ([]T, error) {
+func TakeSample[T any](ctx context.Context, r RDD[T], withReplacement bool, n int, seed uint64) ([]T, error) {
 	if n < 0 {
 		return nil, fmt.Errorf("rdd.TakeSample: %d rows: ask for 0 or more", n)
 	}
