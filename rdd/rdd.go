@@ -176,7 +176,7 @@ func each[T any](s Stream[T], f func([]T) error) error {
 // resize returns a slice of n rows that reuses buf where it is large enough.
 func resize[T any](buf []T, n int) []T {
 	if cap(buf) < n {
-		return make([]T, n, max(n, BatchRows))
+		return make([]T, n)
 	}
 	return buf[:n]
 }
