@@ -69,6 +69,57 @@ func TestTreeAggregateMergesInAFixedOrder(t *testing.T) {
 	})
 }
 
+func addVectors(a, b []float64) []float64 {
+	for i := range a {
+		a[i] += b[i]
+	}
+	return a
+}
+
+// Small results are merged on the driver, large ones and those whose size zero does not tell on executors: the bits are the same.
+func TestTreeAggregateOnDriverAndExecutors(t *testing.T) {
+	ctx := context.Background()
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	r := rdd.Map(rdd.Range(sc, 0, 400, 1, 40), func(x int64) float64 { return 1 / (float64(x) + 0.3) })
+	first := func(v []float64, x float64) []float64 {
+		if len(v) == 0 {
+			v = make([]float64, 20_000)
+		}
+		v[0] += x
+		return v
+	}
+	comb := func(a, b []float64) []float64 {
+		if len(a) < len(b) {
+			a, b = b, a
+		}
+		for i := range b {
+			a[i] += b[i]
+		}
+		return a
+	}
+	grow := func(v []float64, x float64) []float64 {
+		if len(v) < 100_000 {
+			v = append(v, make([]float64, 100_000)...)
+		}
+		v[0] += x
+		return v
+	}
+	small, err := rdd.TreeAggregate(ctx, r, make([]float64, 30), first, comb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		zero []float64
+		seq  func([]float64, float64) []float64
+	}{"of unknown size": {nil, first}, "large": {make([]float64, 20_000), first}, "larger than zero says": {make([]float64, 30), grow}} {
+		got, err := rdd.TreeAggregate(ctx, r, c.zero, c.seq, comb)
+		if err != nil || got[0] != small[0] {
+			t.Errorf("%s: %v, %v, want %v", name, got[0], err, small[0])
+		}
+	}
+}
+
 // What seq and comb change in place is theirs alone.
 func TestTreeAggregateLeavesZeroAlone(t *testing.T) {
 	ctx := context.Background()
@@ -107,12 +158,7 @@ func BenchmarkTreeAggregate(b *testing.B) {
 			for b.Loop() {
 				_, err := rdd.TreeAggregate(context.Background(), r, zero,
 					func(v []float64, x int64) []float64 { v[0] += float64(x); return v },
-					func(x, y []float64) []float64 {
-						for i := range x {
-							x[i] += y[i]
-						}
-						return x
-					})
+					addVectors)
 				if err != nil {
 					b.Fatal(err)
 				}
