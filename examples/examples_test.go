@@ -182,6 +182,8 @@ func TestRefusals(t *testing.T) {
 		{"output exists", "sort", []string{"--input", words, "--output", dir}, 1, []string{dir, "exists"}},
 		{"output exists, wordcount", "wordcount", []string{"--input", words, "--output", dir}, 1, []string{dir, "exists"}},
 
+		{"no place for the model", "als", []string{"--save", filepath.Join(words, "model")}, 1, []string{words, "save the model"}},
+
 		{"no such column", "pagerank", []string{"--src-col", "from"}, 1, []string{`"from"`, "src, dst"}},
 		{"no such key", "join", []string{"--on", "id"}, 1, []string{`"id"`, "userId, itemId, rating, timestamp"}},
 		{"no such value", "join", []string{"--sum", "price"}, 1, []string{`"price"`, "rating, timestamp", "ratings, mean"}},

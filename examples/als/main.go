@@ -92,6 +92,11 @@ func main() {
 // type arguments and could not travel to other processes.
 
 func run[U, I job.ID](ctx context.Context, j *job.Job, sc rdd.Session, o options) error {
+	if o.save != "" {
+		if err := save[U, I](ctx, nil, o.save); err != nil {
+			return err
+		}
+	}
 	train, test := load[U, I](sc, o)
 	trainRows, err := train.Count(ctx)
 	if err != nil {
@@ -216,10 +221,14 @@ type ratedBy[U, I job.ID] struct{ Last U }
 
 func (r ratedBy[U, I]) Call(x recommendation.Rating[U, I]) bool { return x.User <= r.Last }
 
+// save writes the model; a nil one only tries whether that is possible, before hours of training.
 func save[U, I job.ID](ctx context.Context, model *recommendation.Model[U, I], uri string) error {
 	w, err := filesys.Create(ctx, uri)
 	if err != nil {
 		return fmt.Errorf("save the model: %w", err)
+	}
+	if model == nil {
+		return w.Abort()
 	}
 	if err := model.Write(w); err != nil {
 		return errors.Join(err, w.Abort())

@@ -19,6 +19,10 @@ func main() {
 	ctx := context.Background()
 
 	records := textio.Lines(sc, input)
+	j.Check(records.Err())
+	if records.NumPartitions() == 0 {
+		j.Fail("%s is empty: name text files with --input", input)
+	}
 	sorted := rdd.SortBy(records, func(r string) string { return r[:min(10, len(r))] }, true, j.Partitions()...)
 	n, digest, err := job.Save(ctx, sorted, output)
 	j.Check(err)

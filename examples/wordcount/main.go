@@ -14,9 +14,6 @@ import (
 
 type count = rdd.Pair[string, int64]
 
-// totals is what all counts add up to.
-type totals struct{ Words, Distinct int64 }
-
 func main() {
 	j := job.New("wordcount", "counts the words of text files and prints the most frequent ones")
 	var input, output string
@@ -28,31 +25,33 @@ func main() {
 	ctx := context.Background()
 
 	lines := textio.Lines(sc, input)
+	j.Check(lines.Err())
+	if lines.NumPartitions() == 0 {
+		j.Fail("%s is empty: name text files with --input", input)
+	}
 	words := rdd.FlatMapSeq(lines, strings.FieldsSeq)
 	ones := rdd.Map(words, func(w string) count { return count{Key: w, Value: 1} })
 	counts := rdd.ReduceByKey(ones, func(a, b int64) int64 { return a + b }, j.Partitions()...).Cache()
 
-	sum, err := rdd.Aggregate(ctx, counts, totals{},
-		func(t totals, c count) totals { return totals{t.Words + c.Value, t.Distinct + 1} },
-		func(a, b totals) totals { return totals{a.Words + b.Words, a.Distinct + b.Distinct} })
+	sorted := rdd.Map(rdd.SortByKey(counts, true), func(c count) string { return c.Key + "\t" + strconv.FormatInt(c.Value, 10) })
+	distinct, digest, err := job.Save(ctx, sorted, output)
 	j.Check(err)
-	if sum.Words == 0 {
+	if distinct == 0 {
 		j.Fail("%s holds no words: name text files with --input", input)
 	}
+	total, err := rdd.Reduce(ctx, rdd.Values(counts), func(a, b int64) int64 { return a + b })
+	j.Check(err)
 	best, err := rdd.TakeOrderedFunc(ctx, counts, top, func(a, b count) int {
 		return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Key, b.Key))
 	})
-	j.Check(err)
-	sorted := rdd.SortByKey(counts, true)
-	_, digest, err := job.Save(ctx, rdd.Map(sorted, func(c count) string { return c.Key + "\t" + strconv.FormatInt(c.Value, 10) }), output)
 	j.Check(err)
 
 	rows := make([][]any, len(best))
 	for i, c := range best {
 		rows[i] = []any{c.Key, c.Value}
 	}
-	j.Set("words", sum.Words)
-	j.Set("distinct", sum.Distinct)
+	j.Set("words", total)
+	j.Set("distinct", distinct)
 	j.Set("partitions", counts.NumPartitions())
 	j.Set("top", rows)
 	j.Set("sha256", digest)
