@@ -118,7 +118,7 @@ var absent = []struct{ name, reason string }{
 	{"spark.blacklist.", "it is called spark.excludeOnFailure. now"},
 	{"spark.speculation.efficiency.", "speculation looks at run time alone"},
 	{"spark.speculation.task.duration.threshold", "stages with one task are not speculated"},
-	{"spark.task.reaper.", "a task that does not stop when it is cancelled is stopped with its process"},
+	{"spark.task.reaper.", "a task that ignores cancellation keeps its slot until it ends; executors are not killed for it"},
 	{"spark.task.resource.", "there are no resources besides cores"},
 	{"spark.executor.resource.", "there are no resources besides cores"},
 	{"spark.driver.resource.", "there are no resources besides cores"},
