@@ -38,10 +38,6 @@ func NewPanels(vectors []float64, k, d int) *Panels {
 	return p
 }
 
-// SetOffsets replaces the ½‖c‖² of the scores by other numbers, one for each vector: zeros make the vector with the largest dot
-// product the nearest one, as cosine distances between unit vectors want it.
-func (p *Panels) SetOffsets(offsets []float64) { copy(p.half, offsets[:p.k]) }
-
 // Nearest finds the nearest vector to each of the len(index) points that points holds one after the other, and its score.
 // Of equally near vectors the first counts. Points must be finite.
 func (p *Panels) Nearest(points []float64, index []int32, score []float64) {
