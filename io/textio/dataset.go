@@ -14,14 +14,14 @@ import (
 // spark.default.parallelism, asks for at least so many. The files are listed now; an error shows at the first action.
 func Lines(s rdd.Session, uri string, minPartitions ...int) rdd.RDD[string] {
 	splits, err := plan(s, uri, minPartitions, PlanLines)
-	return rdd.FromSource(s, "Lines", lineSource{}, splits, err)
+	return near(rdd.FromSource(s, "Lines", lineSource{}, splits, err), splits)
 }
 
 // WholeFiles makes a dataset of files, one row each with its URI and its content, as Spark's wholeTextFiles. Small files
 // share partitions.
 func WholeFiles(s rdd.Session, uri string, minPartitions ...int) rdd.RDD[File] {
 	splits, err := plan(s, uri, minPartitions, PlanFiles)
-	return rdd.FromSource(s, "WholeFiles", fileSource{}, splits, err)
+	return near(rdd.FromSource(s, "WholeFiles", fileSource{}, splits, err), splits)
 }
 
 func plan(s rdd.Session, uri string, minPartitions []int, divide func([]filesys.Info, filesys.SplitOptions) [][]Split) ([][]Split, error) {
