@@ -20,7 +20,7 @@ func Read[T any](s rdd.Session, uri string, minPartitions ...int) rdd.RDD[T] {
 		_, err := compilePlan(root, reflect.TypeFor[T]())
 		return err
 	})
-	return rdd.FromSource(s, "ReadParquet", structSource[T]{}, splits, err)
+	return near(rdd.FromSource(s, "ReadParquet", structSource[T]{}, splits, err), splits)
 }
 
 // ReadColumns makes a dataset of batches of some columns, for programs that know the columns only at run
@@ -30,7 +30,7 @@ func ReadColumns(s rdd.Session, uri string, columns []Select, minPartitions ...i
 		_, _, err := compileColumns(root, columns)
 		return err
 	})
-	return rdd.FromSource(s, "ReadColumns", columnSource{Columns: columns}, splits, err)
+	return near(rdd.FromSource(s, "ReadColumns", columnSource{Columns: columns}, splits, err), splits)
 }
 
 func plans(s rdd.Session, uri string, minPartitions []int, check func(*node) error) ([][]Split, error) {
