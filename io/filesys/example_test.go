@@ -35,7 +35,7 @@ func ExampleOutput() {
 	}
 	var files []filesys.TaskFile
 	for partition := range 2 { // on executors
-		w, file, err := out.CreateTask(ctx, partition, ".txt")
+		w, err := out.CreateTask(ctx, partition, ".txt")
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -45,14 +45,18 @@ func ExampleOutput() {
 			fmt.Println(err)
 			return
 		}
-		files = append(files, file)
+		files = append(files, w.File(1))
 	}
 	fmt.Println(out.Commit(ctx, files)) // on the driver
+
+	manifest, err := filesys.ReadManifest(ctx, out.URI)
+	fmt.Println(manifest.Rows, manifest.Bytes, manifest.Files[1].Name, manifest.Files[1].Checksum, err)
 
 	_, err = filesys.NewOutput(ctx, "mem://example/out", filesys.ErrorIfExists)
 	fmt.Println(err)
 	// Output:
 	// <nil>
+	// 2 24 part-00001.txt crc32c:26992fcb <nil>
 	// write mem://example/out: the output directory exists and is not empty: remove it, name another, or choose the save mode overwrite or append
 }
 

@@ -281,7 +281,7 @@ func TestOutput(t *testing.T) {
 			var files []TaskFile
 			for _, p := range partitions {
 				for attempt := range 2 { // both attempts finish, the second counts
-					w, f, err := o.CreateTask(ctx, p, ".txt")
+					w, err := o.CreateTask(ctx, p, ".txt")
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -292,7 +292,7 @@ func TestOutput(t *testing.T) {
 						t.Fatal(err)
 					}
 					if attempt == 1 {
-						files = append(files, f)
+						files = append(files, w.File(1))
 					}
 				}
 			}
@@ -327,6 +327,7 @@ func TestOutput(t *testing.T) {
 			{ErrorIfExists, []int{0}, "_SUCCESS part-00000.txt part-00001.txt", true},
 			{Append, []int{0, 2}, "_SUCCESS part-00000.txt part-00001.txt part-00002.txt part-00004.txt", false},
 			{Ignore, nil, "_SUCCESS part-00000.txt part-00001.txt part-00002.txt part-00004.txt", false},
+			{Overwrite, []int{0}, "_SUCCESS part-00000-1.txt", false},
 			{Overwrite, []int{0}, "_SUCCESS part-00000.txt", false},
 			{"upsert", nil, "_SUCCESS part-00000.txt", true},
 		} {
@@ -342,7 +343,7 @@ func TestOutput(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, _, err := o.CreateTask(ctx, 0, "")
+		w, err := o.CreateTask(ctx, 0, "")
 		if err != nil {
 			t.Fatal(err)
 		}

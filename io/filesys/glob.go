@@ -90,24 +90,110 @@ func expandOne(ctx context.Context, uri string) ([]Info, error) {
 	return files, nil
 }
 
-// walk appends root, or the visible files below it.
+// walk appends the visible files below a directory, or the file itself. A directory in the middle of a commit is refused.
 func walk(ctx context.Context, fsys FS, root Info, files []Info) ([]Info, error) {
 	if !root.IsDir {
 		return append(files, root), nil
 	}
-	children, err := fsys.List(ctx, root.Path)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range children {
-		if hidden(c) {
-			continue
+	found, outputs, err := walkOnce(ctx, fsys, root.Path)
+	for try := 0; err == nil && len(outputs) > 0; try++ {
+		// Somebody writes here, or has died doing so. What was listed is good if no commit is under way, and
+		// none was while it was listed.
+		for _, dir := range outputs {
+			if err := committed(ctx, fsys, dir); err != nil {
+				return nil, err
+			}
 		}
-		if files, err = walk(ctx, fsys, c, files); err != nil {
+		again, _, err := walkOnce(ctx, fsys, root.Path)
+		if err != nil {
 			return nil, err
 		}
+		if slices.Equal(found, again) {
+			break
+		}
+		if try == 10 {
+			return nil, fmt.Errorf("list %s: its files change all the time: wait until the jobs that write to it have ended", root.Path)
+		}
+		found = again
 	}
-	return files, nil
+	return append(files, found...), err
+}
+
+// walkOnce lists the visible files below a directory, and the directories at or below it that jobs write to.
+func walkOnce(ctx context.Context, fsys FS, dir string) (files []Info, outputs []string, err error) {
+	if w, ok := fsys.(Walker); ok {
+		return walkFlat(ctx, w, dir)
+	}
+	children, err := fsys.List(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range children {
+		switch {
+		case c.IsDir && c.Name() == temporaryDir:
+			outputs = append(outputs, dir)
+		case hidden(c):
+		case c.IsDir:
+			f, o, err := walkOnce(ctx, fsys, c.Path)
+			if err != nil {
+				return nil, nil, err
+			}
+			files, outputs = append(files, f...), append(outputs, o...)
+		default:
+			files = append(files, c)
+		}
+	}
+	return files, outputs, nil
+}
+
+// walkFlat is walkOnce with one listing of everything.
+func walkFlat(ctx context.Context, w Walker, dir string) (files []Info, outputs []string, err error) {
+	prefix := strings.TrimSuffix(dir, "/") + "/"
+	for f, err := range w.Walk(ctx, dir) {
+		if err != nil {
+			return nil, nil, err
+		}
+		rel := strings.TrimPrefix(f.Path, prefix)
+		if !hiddenPath(rel) {
+			files = append(files, f)
+			continue
+		}
+		if before, _, found := strings.Cut("/"+rel, "/"+temporaryDir+"/"); found && (before == "" || !hiddenPath(before[1:]+"/x")) {
+			if out := path.Join(dir, before); !slices.Contains(outputs, out) {
+				outputs = append(outputs, out)
+			}
+		}
+	}
+	return files, outputs, nil
+}
+
+// committed is an error if the files of a directory are a part of an output.
+func committed(ctx context.Context, fsys FS, dir string) error {
+	d := outputDir{fsys, dir, dir}
+	children, err := fsys.List(ctx, d.temporary())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range children {
+		if !c.IsDir || !isID(c.Name()) {
+			continue
+		}
+		_, err := fsys.Stat(ctx, d.temporary(c.Name(), journalFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if m, err := d.manifest(ctx); err == nil && m.Job == c.Name() {
+			continue // only its leftovers are there
+		}
+		return fmt.Errorf("read %s: %w: it is being written, or its job (%s) died: wait for it, run it again, or run spark-go clean on the directory", dir, ErrUnfinished, c.Name())
+	}
+	return nil
 }
 
 func hidden(i Info) bool {
@@ -150,6 +236,11 @@ func glob(ctx context.Context, fsys FS, pattern string) ([]Info, error) {
 			}
 			if err != nil {
 				return nil, err
+			}
+			if slices.ContainsFunc(children, func(c Info) bool { return c.IsDir && c.Name() == temporaryDir }) {
+				if err := committed(ctx, fsys, dir.Path); err != nil {
+					return nil, err
+				}
 			}
 			for _, c := range children {
 				ok, err := path.Match(elem, c.Name())

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"time"
 )
 
 // Walker is an FS that lists everything below a directory in one go, cheaper than directory by directory. Files come in an order of the file system's own, never
@@ -44,8 +45,9 @@ type PendingWriter interface {
 
 // Pending is a file that is not published.
 type Pending struct {
-	Path string // that it would have
-	ID   string // of the file system's own
+	Path    string    // that it would have
+	ID      string    // of the file system's own
+	Started time.Time // zero where the file system does not know
 }
 
 // Walk lists all files below a directory, hidden ones included; a file stands for itself. Nothing more than a page or a directory is held in memory at a time. The order is

@@ -252,20 +252,20 @@ func (w *FileWriter[T]) Abort() error {
 // PartWriter writes the rows of one partition into one part file of an output directory.
 type PartWriter[T any] struct {
 	*FileWriter[T]
-	file filesys.TaskFile
+	part *filesys.TaskWriter
 }
 
 // NewPartWriter starts the file of a partition. It must be closed or aborted.
 func NewPartWriter[T any](ctx context.Context, o filesys.Output, partition int, options WriteOptions) (*PartWriter[T], error) {
-	out, file, err := o.CreateTask(ctx, partition, ".parquet")
+	out, err := o.CreateTask(ctx, partition, ".parquet")
 	if err != nil {
 		return nil, err
 	}
-	w, err := newFileWriter[T](out, file.Temporary, options)
+	w, err := newFileWriter[T](out, out.URI(), options)
 	if err != nil {
 		return nil, errors.Join(err, out.Abort())
 	}
-	return &PartWriter[T]{w, file}, nil
+	return &PartWriter[T]{w, out}, nil
 }
 
 // Close finishes the file, still in its temporary place, and returns what
@@ -274,6 +274,5 @@ func (w *PartWriter[T]) Close() (filesys.TaskFile, error) {
 	if err := w.FileWriter.Close(); err != nil {
 		return filesys.TaskFile{}, err
 	}
-	w.file.Rows, w.file.Bytes = w.rows, w.bytes
-	return w.file, nil
+	return w.part.File(w.rows), nil
 }

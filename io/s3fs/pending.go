@@ -86,7 +86,7 @@ func (b *bucket) Pending(ctx context.Context, dir string) ([]filesys.Pending, er
 			return nil, b.fail("list the uploads below", dir, err)
 		}
 		for _, u := range page.Uploads {
-			found = append(found, filesys.Pending{Path: "/" + aws.ToString(u.Key), ID: aws.ToString(u.UploadId)})
+			found = append(found, filesys.Pending{Path: "/" + aws.ToString(u.Key), ID: aws.ToString(u.UploadId), Started: aws.ToTime(u.Initiated)})
 		}
 	}
 	return found, nil

@@ -36,8 +36,8 @@ func (o SaveOptions) codec() (codec, error) {
 
 // PartWriter writes the lines of one partition into one part file.
 type PartWriter struct {
-	out  filesys.Writer
-	file filesys.TaskFile
+	out  *filesys.TaskWriter
+	rows int64
 	body io.WriteCloser // compressor, or nil
 	buf  *bufio.Writer
 	done bool
@@ -50,10 +50,10 @@ func NewPartWriter(ctx context.Context, o filesys.Output, partition int, options
 		return nil, err
 	}
 	w := &PartWriter{}
-	if w.out, w.file, err = o.CreateTask(ctx, partition, string(codec)); err != nil {
+	if w.out, err = o.CreateTask(ctx, partition, string(codec)); err != nil {
 		return nil, err
 	}
-	target := io.Writer(&counter{w.out, &w.file.Bytes})
+	target := io.Writer(w.out)
 	switch codec {
 	case gz:
 		w.body = gzip.NewWriter(target)
@@ -69,17 +69,6 @@ func NewPartWriter(ctx context.Context, o filesys.Output, partition int, options
 	return w, nil
 }
 
-type counter struct {
-	w io.Writer
-	n *int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	*c.n += int64(n)
-	return n, err
-}
-
 // Write appends lines, each followed by \n. A line that holds a \n
 // itself will be read back as several.
 func (w *PartWriter) Write(lines []string) error {
@@ -87,10 +76,10 @@ func (w *PartWriter) Write(lines []string) error {
 		// bufio keeps the first error and returns it from then on.
 		_, _ = w.buf.WriteString(l)
 		if err := w.buf.WriteByte('\n'); err != nil {
-			return fmt.Errorf("write %s: %w", w.file.Temporary, err)
+			return fmt.Errorf("write %s: %w", w.out.URI(), err)
 		}
 	}
-	w.file.Rows += int64(len(lines))
+	w.rows += int64(len(lines))
 	return nil
 }
 
@@ -108,9 +97,9 @@ func (w *PartWriter) Close() (filesys.TaskFile, error) {
 		err = w.out.Close()
 	}
 	if err != nil {
-		return filesys.TaskFile{}, fmt.Errorf("write %s: %w", w.file.Temporary, err)
+		return filesys.TaskFile{}, fmt.Errorf("write %s: %w", w.out.URI(), err)
 	}
-	return w.file, nil
+	return w.out.File(w.rows), nil
 }
 
 // Abort discards the file; after Close it does nothing.
