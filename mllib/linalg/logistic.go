@@ -111,6 +111,9 @@ func Sigmoid(m float64) float64 {
 	if m != m {
 		return m
 	}
+	if m < -expLimit { // where e alone would stay at the smallest normal number
+		return math.Exp(m)
+	}
 	e := expNeg(math.Abs(m))
 	if m < 0 {
 		return e / (e + 1)
@@ -135,7 +138,13 @@ func Softmax(m []float64) (logSum float64) {
 	for i := range m {
 		m[i] /= sum
 	}
-	return top + math.Log(sum)
+	return top + logOf(sum)
+}
+
+// logOf is the logarithm of a number of at least 1, the same on every machine.
+func logOf(x float64) float64 {
+	f, e := math.Frexp(x)
+	return float64(float64(e-1)*(ln2Hi+ln2Lo)) + log1pSmall(2*f-1)
 }
 
 // softmaxExtreme shares probability equally among infinite margins, as the limit does. A NaN makes all of them NaN.
