@@ -79,7 +79,7 @@ func (a addRecall[U, I]) Call(recalls average, user rdd.Pair[U, rdd.Grouped2[I, 
 	}
 	found := 0
 	for _, s := range best {
-		if liked[s.Item] {
+		if liked[s.ID] {
 			found++
 		}
 	}

@@ -5,12 +5,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/spark-go/spark-go/examples/internal/job"
-	"github.com/spark-go/spark-go/io/filesys"
 	"github.com/spark-go/spark-go/io/parquetio"
+	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/mllib/recommendation"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -93,7 +92,7 @@ func main() {
 
 func run[U, I job.ID](ctx context.Context, j *job.Job, sc rdd.Session, o options) error {
 	if o.save != "" {
-		if err := save[U, I](ctx, nil, o.save); err != nil {
+		if err := modelfile.CanSave(ctx, o.save); err != nil {
 			return err
 		}
 	}
@@ -149,7 +148,11 @@ func run[U, I job.ID](ctx context.Context, j *job.Job, sc rdd.Session, o options
 	j.Set("users", len(model.UserIDs))
 	j.Set("items", len(model.ItemIDs))
 	j.Set("partitions", als.NumUserBlocks)
-	j.Set("sha256", model.SHA256())
+	digest, err := model.Digest()
+	if err != nil {
+		return err
+	}
+	j.Set("sha256", digest)
 	if o.recommend > 0 {
 		rows, err := recommend(ctx, model, train, o.recommend)
 		if err != nil {
@@ -158,7 +161,7 @@ func run[U, I job.ID](ctx context.Context, j *job.Job, sc rdd.Session, o options
 		j.Set("recommendations", rows)
 	}
 	if o.save != "" {
-		return save(ctx, model, o.save)
+		return model.Save(ctx, o.save)
 	}
 	return nil
 }
@@ -210,7 +213,7 @@ func recommend[U, I job.ID](ctx context.Context, model *recommendation.Model[U, 
 	var rows [][]any
 	for _, u := range users {
 		for _, s := range model.Recommend(u, n, rated[u]) {
-			rows = append(rows, []any{u, s.Item, s.Rating})
+			rows = append(rows, []any{u, s.ID, s.Rating})
 		}
 	}
 	return rows, nil
@@ -220,21 +223,3 @@ func recommend[U, I job.ID](ctx context.Context, model *recommendation.Model[U, 
 type ratedBy[U, I job.ID] struct{ Last U }
 
 func (r ratedBy[U, I]) Call(x recommendation.Rating[U, I]) bool { return x.User <= r.Last }
-
-// save writes the model; a nil one only tries whether that is possible, before hours of training.
-func save[U, I job.ID](ctx context.Context, model *recommendation.Model[U, I], uri string) error {
-	w, err := filesys.Create(ctx, uri)
-	if err != nil {
-		return fmt.Errorf("save the model: %w", err)
-	}
-	if model == nil {
-		return w.Abort()
-	}
-	if err := model.Write(w); err != nil {
-		return errors.Join(err, w.Abort())
-	}
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("save the model: %w", err)
-	}
-	return nil
-}

@@ -1,94 +1,128 @@
 package linalg
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 )
 
-// normalEquations makes a random positive definite system.
-func normalEquations(r *rand.Rand, n int) (a, b []float64) {
-	a, b = make([]float64, n*n), make([]float64, n)
-	x := make([]float32, n)
-	for range 3 * n {
-		for i := range x {
-			x[i] = float32(r.NormFloat64())
+// normalEquations makes a random positive definite system of order n as SolveNormal takes it.
+func normalEquations(r *rand.Rand, n int) (a []float64, stride int) {
+	stride = RoundUp4(n + 1)
+	x := make([]float64, 3*n*stride)
+	for i := range x {
+		if i%stride <= n {
+			x[i] = r.NormFloat64()
 		}
-		AddOuter(a, b, x, 1, r.NormFloat64())
 	}
+	a = make([]float64, stride*stride)
+	AddGram(a, stride, x, x)
 	for i := range n {
-		a[i*n+i] += 0.1
+		a[i*stride+i] += 0.1
 	}
-	return a, b
+	return a, stride
 }
 
-// times is a·x for a symmetric matrix given by its lower triangle.
-func times(a, x []float64) []float64 {
+// residual is A·x − b.
+func residual(a []float64, stride int, x []float64) []float64 {
 	n := len(x)
 	y := make([]float64, n)
 	for i := range n {
+		y[i] = -a[n*stride+i]
 		for j := range n {
-			y[i] += a[max(i, j)*n+min(i, j)] * x[j]
+			y[i] += a[max(i, j)*stride+min(i, j)] * x[j]
 		}
 	}
 	return y
 }
 
-func TestSolveSPD(t *testing.T) {
+func TestSolveNormal(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, n := range []int{1, 2, 3, 10, 33} {
-		a, b := normalEquations(r, n)
-		x := append([]float64(nil), b...)
-		if !SolveSPD(append([]float64(nil), a...), x) {
+	for _, n := range []int{0, 1, 2, 3, 4, 7, 8, 10, 11, 33, 100} {
+		a, stride := normalEquations(r, n)
+		x, y, work := make([]float64, n), make([]float64, n), make([]float64, stride)
+		b := append([]float64(nil), a...)
+		if !SolveNormal(append([]float64(nil), a...), stride, x, work) {
 			t.Fatalf("n=%d: not positive definite", n)
 		}
-		for i, v := range times(a, x) {
-			if math.Abs(v-b[i]) > 1e-9 {
-				t.Errorf("n=%d: row %d of a·x is %g, want %g", n, i, v, b[i])
+		plainTiles(func() { SolveNormal(b, stride, y, work) })
+		if err := tileDiffers(x, y); err != nil {
+			t.Errorf("n=%d: %v", n, err)
+		}
+		for i, v := range residual(a, stride, x) {
+			if math.Abs(v) > 1e-8 {
+				t.Errorf("n=%d: row %d of a·x - b is %g", n, i, v)
 			}
 		}
 	}
-	if SolveSPD([]float64{0}, []float64{1}) {
-		t.Error("a singular matrix was solved")
+	for _, d := range []float64{0, -1, math.NaN(), math.Inf(1)} {
+		if SolveNormal([]float64{d, 0, 0, 0, 1, 0, 0, 0}, 4, make([]float64, 1), make([]float64, 4)) {
+			t.Errorf("the matrix %v was taken for positive definite", d)
+		}
 	}
+}
+
+func FuzzSolveNormal(f *testing.F) {
+	f.Add(uint64(1), uint8(10))
+	f.Fuzz(func(t *testing.T, seed uint64, order uint8) {
+		r := rand.New(rand.NewPCG(seed, 6))
+		n := int(order) % 40
+		stride := RoundUp4(n + 1)
+		a := wildNumbers(r, stride*stride)
+		for i := range n {
+			a[i*stride+i] = math.Abs(a[i*stride+i]) * float64(n*n)
+		}
+		x, y, work := make([]float64, n), make([]float64, n), make([]float64, stride)
+		b := append([]float64(nil), a...)
+		ok := SolveNormal(a, stride, x, work)
+		plainTiles(func() {
+			if SolveNormal(b, stride, y, work) != ok {
+				t.Fatal("solvable for one and not for the other")
+			}
+		})
+		if err := tileDiffers(x, y); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // TestSolveNonnegative holds the solution against the conditions of Karush, Kuhn and Tucker.
 func TestSolveNonnegative(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, n := range []int{1, 2, 5, 20} {
-		a, b := normalEquations(r, n)
+		a, stride := normalEquations(r, n)
 		x, grad := make([]float64, n), make([]float64, n)
-		if !SolveNonnegative(a, b, x, grad) {
+		if !SolveNonnegative(append([]float64(nil), a...), stride, x, grad) {
 			t.Fatalf("n=%d: not solved", n)
 		}
-		for i, v := range times(a, x) {
-			g := v - b[i]
+		for i, g := range residual(a, stride, x) {
 			if x[i] < 0 || g < -1e-7 || x[i] > 0 && math.Abs(g) > 1e-7 {
 				t.Errorf("n=%d: x[%d]=%g has gradient %g", n, i, x[i], g)
 			}
 		}
 	}
+	if SolveNonnegative(make([]float64, 8), 4, make([]float64, 1), make([]float64, 1)) {
+		t.Error("a singular matrix was solved")
+	}
 }
 
-func BenchmarkNormalEquations(b *testing.B) {
-	const rank, ratings = 10, 100
-	r := rand.New(rand.NewPCG(1, 2))
-	x := make([]float32, rank*ratings)
-	for i := range x {
-		x[i] = float32(r.NormFloat64())
-	}
-	a, rhs := make([]float64, rank*rank), make([]float64, rank)
-	for b.Loop() {
-		clear(a)
-		clear(rhs)
-		for k := range ratings {
-			AddOuter(a, rhs, x[k*rank:(k+1)*rank], 1, 3)
+func BenchmarkSolve(b *testing.B) {
+	for _, rank := range []int{10, 16, 50, 100} {
+		a, stride := normalEquations(rand.New(rand.NewPCG(1, 2)), rank)
+		x, grad, work, c := make([]float64, rank), make([]float64, rank), make([]float64, stride), make([]float64, len(a))
+		for name, solve := range map[string]func(){
+			"assembly":    func() { SolveNormal(c, stride, x, work) },
+			"plain":       func() { plainTiles(func() { SolveNormal(c, stride, x, work) }) },
+			"nonnegative": func() { SolveNonnegative(c, stride, x, grad) },
+		} {
+			b.Run(fmt.Sprintf("rank=%d/%s", rank, name), func(b *testing.B) {
+				for b.Loop() {
+					copy(c, a)
+					solve()
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "systems/s")
+			})
 		}
-		for i := range rank {
-			a[i*rank+i]++
-		}
-		SolveSPD(a, rhs)
 	}
-	b.ReportMetric(float64(b.N)*ratings/b.Elapsed().Seconds(), "ratings/s")
 }

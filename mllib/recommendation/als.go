@@ -13,7 +13,8 @@
 //
 // Users and items are hashed into blocks, one partition each. A block knows the ratings of its rows and, for every block of the other
 // side, which of its rows are rated from there: in a half-iteration each block sends each such row's vector once to each block that
-// needs it, and solves its own rows from what it receives. An iteration is two shuffles; all of them are one job.
+// needs it, and solves its own rows from what it receives. An iteration is two shuffles and one job. Every CheckpointInterval
+// iterations the vectors of the users come to the driver and go on from there: what was before can be forgotten.
 //
 // # Invariants
 //
@@ -26,8 +27,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"time"
 
+	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -41,18 +45,38 @@ type Rating[U, I ID] struct {
 	Value float32
 }
 
+// What Predict and PredictAll do about users and items that were not in the training data.
+const (
+	ColdStartNaN  = "nan"  // predict NaN
+	ColdStartDrop = "drop" // leave the row out of PredictAll
+)
+
 // ALS holds the settings of alternating least squares for users named by U and items by I. The zero value of a field is its default,
-// which is Spark's; where zero itself is meant, see the field.
+// which is Spark's; where zero itself is meant, see the field. Spark's names of columns have no counterpart, because the rows are typed, nor
+// has finalStorageLevel, because a model is plain data on the driver.
 type ALS[U, I ID] struct {
-	Rank          int     // length of the vectors; default 10
-	MaxIter       int     // iterations; default 10
+	Rank          int     // length of the vectors, at least 1; default 10
+	MaxIter       int     // iterations, at least 1; default 10
 	RegParam      float64 // regularisation λ; default 0.1; a negative value means 0
-	NumUserBlocks int     // default 10
-	NumItemBlocks int     // default 10
+	NumUserBlocks int     // at least 1; default 10
+	NumItemBlocks int     // at least 1; default 10
 	ImplicitPrefs bool    // ratings are strengths of observation
-	Alpha         float64 // with ImplicitPrefs: confidence is 1 + Alpha·|rating|; default 1
+	Alpha         float64 // with ImplicitPrefs: confidence is 1 + Alpha·|rating|; above 0; default 1
 	Nonnegative   bool    // vectors have no negative number
 	Seed          int64   // of the first vectors; default 42
+
+	// IntermediateStorageLevel is how the blocks of ratings, and the vectors between iterations, are kept; default MemoryAndDisk.
+	IntermediateStorageLevel rdd.StorageLevel
+	// CheckpointInterval is after how many iterations the lineage is cut; default 10; -1 never. It needs no directory.
+	CheckpointInterval int
+	// CheckpointDir is a directory on any file system where the state of the fit is also saved every CheckpointInterval iterations. A Fit
+	// with the same settings on the same ratings goes on from there, with the same result; another one is refused. The file is
+	// removed at the end. Default none.
+	CheckpointDir string
+	// ColdStartStrategy is what the model does about unknown users and items: ColdStartNaN (the default) or ColdStartDrop.
+	ColdStartStrategy string
+	// BlockSize is how many users and items are scored at once by RecommendForAllUsers and its like, at least 1; default 4096.
+	BlockSize int
 }
 
 // withDefaults fills in the defaults and checks the ranges.
@@ -64,53 +88,190 @@ func (a ALS[U, I]) withDefaults() (ALS[U, I], error) {
 	a.Alpha = cmp.Or(a.Alpha, 1)
 	a.Seed = cmp.Or(a.Seed, 42)
 	a.RegParam = max(cmp.Or(a.RegParam, 0.1), 0)
+	a.IntermediateStorageLevel = cmp.Or(a.IntermediateStorageLevel, rdd.MemoryAndDisk)
+	a.CheckpointInterval = cmp.Or(a.CheckpointInterval, 10)
+	a.ColdStartStrategy = cmp.Or(a.ColdStartStrategy, ColdStartNaN)
+	a.BlockSize = cmp.Or(a.BlockSize, 4096)
 	for _, p := range []struct {
 		name string
 		v    int
-	}{{"Rank", a.Rank}, {"MaxIter", a.MaxIter}, {"NumUserBlocks", a.NumUserBlocks}, {"NumItemBlocks", a.NumItemBlocks}} {
-		if p.v < 1 {
-			return a, fmt.Errorf("recommendation.ALS: %s is %d: at least 1", p.name, p.v)
+	}{{"Rank", a.Rank}, {"MaxIter", a.MaxIter}, {"NumUserBlocks", a.NumUserBlocks}, {"NumItemBlocks", a.NumItemBlocks}, {"BlockSize", a.BlockSize}} {
+		if p.v < 1 || p.v > math.MaxInt32 {
+			return a, fmt.Errorf("recommendation.ALS: %s is %d: choose 1 to %d", p.name, p.v, math.MaxInt32)
 		}
 	}
-	if math.IsNaN(a.RegParam) || math.IsInf(a.RegParam, 0) || !(a.Alpha >= 0) || math.IsInf(a.Alpha, 0) {
-		return a, fmt.Errorf("recommendation.ALS: RegParam is %v and Alpha %v: both are finite and at least 0", a.RegParam, a.Alpha)
+	switch {
+	case math.IsNaN(a.RegParam) || math.IsInf(a.RegParam, 0):
+		return a, fmt.Errorf("recommendation.ALS: RegParam is %v: choose a finite number", a.RegParam)
+	case !(a.Alpha > 0) || math.IsInf(a.Alpha, 0):
+		return a, fmt.Errorf("recommendation.ALS: Alpha is %v: choose a finite number above 0", a.Alpha)
+	case a.CheckpointInterval < 1 && a.CheckpointInterval != -1:
+		return a, fmt.Errorf("recommendation.ALS: CheckpointInterval is %d: choose 1 or more, or -1 for no checkpoints", a.CheckpointInterval)
+	case a.CheckpointDir != "" && a.CheckpointInterval == -1:
+		return a, fmt.Errorf("recommendation.ALS: CheckpointDir is %q and CheckpointInterval -1: choose after how many iterations to save there", a.CheckpointDir)
+	case a.ColdStartStrategy != ColdStartNaN && a.ColdStartStrategy != ColdStartDrop:
+		return a, fmt.Errorf("recommendation.ALS: ColdStartStrategy is %q: choose %q or %q", a.ColdStartStrategy, ColdStartNaN, ColdStartDrop)
+	case a.IntermediateStorageLevel > rdd.DiskOnly:
+		return a, fmt.Errorf("recommendation.ALS: IntermediateStorageLevel is %v: choose one of package rdd", a.IntermediateStorageLevel)
 	}
 	return a, nil
 }
 
-// Fit trains a model. It needs at least one rating; ratings must be finite.
+// Fit trains a model. It needs at least one rating, and all must be finite. Several ratings of an item by a user count each. It reads the
+// ratings once, unless an executor is lost: ratings that another reading may find changed must be cached or checkpointed before. Each
+// iteration is logged at level Info with the error of its users' step.
 func (a ALS[U, I]) Fit(ctx context.Context, ratings rdd.RDD[Rating[U, I]]) (*Model[U, I], error) {
 	a, err := a.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	byUser := blocksOf(ratings, a.NumUserBlocks, a.NumItemBlocks, side[U, I, Rating[U, I]](userSide[U, I]{}))
-	byItem := blocksOf(ratings, a.NumItemBlocks, a.NumUserBlocks, side[I, U, Rating[U, I]](itemSide[U, I]{}))
-	defer func() {
-		_ = byUser.Unpersist(context.WithoutCancel(ctx), false)
-		_ = byItem.Unpersist(context.WithoutCancel(ctx), false)
-	}()
-	set := solver{Rank: a.Rank, RegParam: a.RegParam, Implicit: a.ImplicitPrefs, Alpha: a.Alpha, Nonnegative: a.Nonnegative}
-	users := rdd.New(byUser.Session(), "ALSInit", rdd.Op[factors](initOp[U]{Blocks: byUser, Rank: a.Rank, Seed: a.Seed}), a.NumUserBlocks, nil, rdd.Narrow{Node: byUser.Node()})
-	var items rdd.RDD[factors]
-	for i := range a.MaxIter {
-		items = halfStep(byUser, users, byItem, set, a.NumItemBlocks)
-		if i == a.MaxIter-1 {
-			// Read twice: by the last users' step and as a result.
-			items.Persist(rdd.MemoryAndDisk)
-			defer func() { _ = items.Unpersist(context.WithoutCancel(ctx), false) }()
+	if a.CheckpointDir != "" {
+		if err := modelfile.CanSave(ctx, a.checkpointFile()); err != nil {
+			return nil, fmt.Errorf("train ALS: %w: choose another CheckpointDir", err)
 		}
-		users = halfStep(byItem, items, byUser, set, a.NumUserBlocks)
 	}
-	m := &Model[U, I]{Rank: a.Rank}
-	if m.UserIDs, m.UserFactors, err = collect(ctx, byUser, users); err != nil {
+	t := &training[U, I]{ALS: a, began: time.Now()}
+	defer t.free(ctx)
+	if err := t.distribute(ctx, ratings); err != nil {
 		return nil, err
 	}
-	if m.ItemIDs, m.ItemFactors, err = collect(ctx, byItem, items); err != nil {
+	if err := t.resume(ctx); err != nil {
 		return nil, err
 	}
-	if len(m.UserIDs) == 0 {
-		return nil, errors.New("train ALS: there are no ratings: check the input and its filters")
+	for t.done < a.MaxIter {
+		if err := t.iterate(ctx); err != nil {
+			return nil, err
+		}
 	}
-	return m, m.index()
+	return t.model(ctx)
+}
+
+// training is a fit on its way.
+type training[U, I ID] struct {
+	ALS[U, I]
+	began         time.Time
+	byUser        rdd.RDD[block[U, I]]
+	byItem        rdd.RDD[block[I, U]]
+	ratings       int64
+	users, items  rdd.RDD[factors] // items only after the last iteration
+	done          int              // iterations
+	history       []float64        // objective after each
+	held          []held           // what to forget at the end
+	identity      string           // of settings and ratings, with CheckpointDir
+	checkpointing bool             // a checkpoint file may be there
+}
+
+// held is a dataset that is kept.
+type held interface {
+	Unpersist(ctx context.Context, wait bool) error
+}
+
+// forget drops kept partitions. What cannot be dropped costs memory and no more.
+func forget(ctx context.Context, d held) { _ = d.Unpersist(context.WithoutCancel(ctx), false) }
+
+func (t *training[U, I]) free(ctx context.Context) {
+	for _, d := range t.held {
+		forget(ctx, d)
+	}
+}
+
+// distribute makes the blocks.
+func (t *training[U, I]) distribute(ctx context.Context, ratings rdd.RDD[Rating[U, I]]) error {
+	t.byUser, t.byItem = blocksOf(ratings, t.NumUserBlocks, t.NumItemBlocks)
+	t.byUser.Persist(t.IntermediateStorageLevel)
+	t.byItem.Persist(t.IntermediateStorageLevel)
+	t.held = append(t.held, t.byUser, t.byItem)
+	sizes, err := rdd.RunPartitions(ctx, t.byItem, "ALS blocks", rdd.PartitionFunc[block[I, U], blockSize](sizeOf[I, U]{}), nil)
+	if err != nil {
+		return err
+	}
+	items := int64(0)
+	for _, s := range sizes {
+		t.ratings += s.Ratings
+		items += s.Rows
+	}
+	if t.ratings == 0 {
+		return errors.New("train ALS: there are no ratings: check the input and its filters")
+	}
+	slog.InfoContext(ctx, "ALS: ratings in blocks", "ratings", t.ratings, "items", items, "seconds", t.seconds())
+	t.users = rdd.New(t.byUser.Session(), "ALSInit", rdd.Op[factors](initOp[U, I]{Blocks: t.byUser, Rank: t.Rank, Seed: t.Seed}), t.NumUserBlocks, nil, rdd.Narrow{Node: t.byUser.Node()})
+	return nil
+}
+
+func (t *training[U, I]) seconds() float64 {
+	return math.Round(time.Since(t.began).Seconds()*1000) / 1000
+}
+
+// blockSize is how much a block holds.
+type blockSize struct{ Rows, Ratings int64 }
+
+type sizeOf[R, C ID] struct{}
+
+func (sizeOf[R, C]) Run(_ *rdd.Task, _ int, in rdd.Stream[block[R, C]]) (blockSize, error) {
+	rows, err := in.Next()
+	if err != nil {
+		return blockSize{}, err
+	}
+	return blockSize{int64(len(rows[0].IDs)), int64(len(rows[0].Values))}, nil
+}
+
+// iterate computes the items' vectors from the users', and the users' from those.
+func (t *training[U, I]) iterate(ctx context.Context) error {
+	set := solver{Rank: t.Rank, RegParam: t.RegParam, Implicit: t.ImplicitPrefs, Alpha: t.Alpha, Nonnegative: t.Nonnegative}
+	items := halfStep(t.byUser, t.users, t.byItem, set)
+	if t.done == t.MaxIter-1 {
+		items.Persist(t.IntermediateStorageLevel) // read twice: by the users' step and as a result
+		t.items = items
+		t.held = append(t.held, items)
+	}
+	users := halfStep(t.byItem, items, t.byUser, set).Persist(t.IntermediateStorageLevel)
+	fits, err := rdd.RunPartitions(ctx, users, "ALS iteration", rdd.PartitionFunc[factors, fit](fitOf{}), nil)
+	if err != nil {
+		forget(ctx, users)
+		return err
+	}
+	forget(ctx, t.users)
+	t.users = users
+	t.done++
+	var sum fit
+	for _, f := range fits {
+		sum.add(f)
+	}
+	t.history = append(t.history, sum.Loss)
+	if t.ImplicitPrefs {
+		slog.InfoContext(ctx, "ALS: iteration", "iteration", t.done, "of", t.MaxIter, "loss", sum.Loss, "seconds", t.seconds())
+	} else {
+		slog.InfoContext(ctx, "ALS: iteration", "iteration", t.done, "of", t.MaxIter, "rmse", math.Sqrt(sum.Loss/float64(t.ratings)), "seconds", t.seconds())
+	}
+	if t.done%t.CheckpointInterval == 0 && t.CheckpointInterval > 0 && t.done < t.MaxIter {
+		return t.checkpoint(ctx)
+	}
+	return nil
+}
+
+type fitOf struct{}
+
+func (fitOf) Run(_ *rdd.Task, _ int, in rdd.Stream[factors]) (fit, error) {
+	rows, err := in.Next()
+	if err != nil {
+		return fit{}, err
+	}
+	return rows[0].Fit, nil
+}
+
+// model collects the result.
+func (t *training[U, I]) model(ctx context.Context) (*Model[U, I], error) {
+	t.held = append(t.held, t.users)
+	m := &Model[U, I]{Rank: t.Rank, Settings: t.ALS, History: t.history}
+	m.Settings.IntermediateStorageLevel, m.Settings.CheckpointInterval, m.Settings.CheckpointDir = 0, 0, ""
+	var err error
+	if m.UserIDs, m.UserFactors, err = collect(ctx, t.byUser, t.users); err != nil {
+		return nil, err
+	}
+	if m.ItemIDs, m.ItemFactors, err = collect(ctx, t.byItem, t.items); err != nil {
+		return nil, err
+	}
+	t.removeCheckpoint(ctx)
+	m.sort()
+	return m, nil
 }

@@ -1,11 +1,10 @@
 package recommendation
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -13,102 +12,134 @@ import (
 // block is the ratings of one block of rows (users, say), and how its rows meet the blocks of columns (items).
 //
 // Columns are numbered as their vectors arrive: those of column block 0 that this block rates, by id, then those of block 1, and so
-// on. Both sides derive that order from the same ratings, so vectors travel without ids.
-type block[R ID] struct {
+// on. Both sides know that order, so vectors travel without ids.
+type block[R, C ID] struct {
 	IDs    []R       // of the rows, ascending
 	Start  []int32   // row i has the ratings Start[i] to Start[i+1]-1
 	Cols   []int32   // number of the column of each rating, ascending in a row
 	Values []float32 // of each rating
 	Arrive []int32   // Arrive[b] is the number of the first column of block b; one more at the end
 	Send   [][]int32 // for each column block, the rows to send there, ascending
+	ColIDs []C       // of the columns in a block of users, by which those of items are made; nil there
 }
 
-// cell is a rating on its way to a block.
-type cell[R, C ID] struct {
-	Row   R
-	Col   C
-	Value float32
+// chunk is ratings on their way to a block of users.
+type chunk[U, I ID] struct {
+	Users  []U
+	Items  []I
+	Values []float32
 }
 
-// side says which end of a rating is the row.
-type side[R, C ID, T any] interface {
-	cell(T) cell[R, C]
+// chunkRatings is how many ratings travel together.
+const chunkRatings = 8192
+
+// edges is the ratings of the users of one block for the items of another, by item and user.
+type edges[I ID] struct {
+	From   int32
+	IDs    []I       // of the items, ascending
+	Counts []int32   // ratings of each
+	Rows   []int32   // of each rating, the user's place in the list of users that the block sends to the other
+	Values []float32 // of each rating
+	Users  int32     // length of that list
 }
 
-type userSide[U, I ID] struct{}
+// byBlock places block numbers.
+type byBlock struct{ N int }
 
-func (userSide[U, I]) cell(r Rating[U, I]) cell[U, I] { return cell[U, I]{r.User, r.Item, r.Value} }
+func (p byBlock) NumPartitions() int        { return p.N }
+func (p byBlock) Partition(block int32) int { return int(block) }
 
-type itemSide[U, I ID] struct{}
-
-func (itemSide[U, I]) cell(r Rating[U, I]) cell[I, U] { return cell[I, U]{r.Item, r.User, r.Value} }
-
-// identity places block numbers.
-type identity struct{ N int }
-
-func (p identity) NumPartitions() int        { return p.N }
-func (p identity) Partition(block int32) int { return int(block) }
-
-// blocksOf hashes the ratings into blocks by row and keeps them.
-func blocksOf[R, C ID, T any](ratings rdd.RDD[T], rowBlocks, colBlocks int, s side[R, C, T]) rdd.RDD[block[R]] {
-	cells := rdd.New(ratings.Session(), "ALSCells", rdd.Op[rdd.Pair[int32, cell[R, C]]](cellOp[R, C, T]{Parent: ratings, Side: s, Blocks: rowBlocks}),
+// blocksOf hashes users and items into blocks. The ratings cross a shuffle as they come to make the blocks of users, and another one,
+// in order and without the users' ids, to make those of items.
+func blocksOf[U, I ID](ratings rdd.RDD[Rating[U, I]], userBlocks, itemBlocks int) (users rdd.RDD[block[U, I]], items rdd.RDD[block[I, U]]) {
+	s := ratings.Session()
+	chunks := rdd.New(s, "ALSRatings", rdd.Op[rdd.Pair[int32, chunk[U, I]]](chunkOp[U, I]{Parent: ratings, Blocks: userBlocks}),
 		ratings.NumPartitions(), nil, rdd.Narrow{Node: ratings.Node()})
-	placed := rdd.PartitionBy(cells, rdd.Partitioner[int32](identity{rowBlocks}))
-	blocks := rdd.New(ratings.Session(), "ALSBlocks", rdd.Op[block[R]](buildOp[R, C]{Parent: placed, Rows: rowBlocks, Cols: colBlocks}),
-		rowBlocks, nil, rdd.Narrow{Node: placed.Node()})
-	return blocks.Persist(rdd.MemoryAndDisk)
+	placed := rdd.PartitionBy(chunks, rdd.Partitioner[int32](byBlock{userBlocks}))
+	users = rdd.New(s, "ALSUsers", rdd.Op[block[U, I]](userOp[U, I]{Parent: placed, Items: itemBlocks}), userBlocks, nil, rdd.Narrow{Node: placed.Node()})
+	ends := rdd.New(s, "ALSEdges", rdd.Op[rdd.Pair[int32, edges[I]]](edgesOp[U, I]{Parent: users}), userBlocks, nil, rdd.Narrow{Node: users.Node()})
+	met := rdd.PartitionBy(ends, rdd.Partitioner[int32](byBlock{itemBlocks}))
+	items = rdd.New(s, "ALSItems", rdd.Op[block[I, U]](itemOp[U, I]{Parent: met, Users: userBlocks}), itemBlocks, nil, rdd.Narrow{Node: met.Node()})
+	return users, items
 }
 
-// cellOp sends each rating to the block of its row.
-type cellOp[R, C ID, T any] struct {
-	Parent rdd.RDD[T]
-	Side   side[R, C, T]
+// chunkOp sends each rating to the block of its user.
+type chunkOp[U, I ID] struct {
+	Parent rdd.RDD[Rating[U, I]]
 	Blocks int
 }
 
-func (o cellOp[R, C, T]) Compute(t *rdd.Task, p int) (rdd.Stream[rdd.Pair[int32, cell[R, C]]], error) {
+func (o chunkOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[rdd.Pair[int32, chunk[U, I]]], error) {
 	in, err := o.Parent.Compute(t, p)
 	if err != nil {
 		return nil, err
 	}
-	return &cellStream[R, C, T]{op: o, in: in}, nil
+	return &chunkStream[U, I]{in: in, partition: p, open: make([]chunk[U, I], o.Blocks)}, nil
 }
 
-type cellStream[R, C ID, T any] struct {
-	op  cellOp[R, C, T]
-	in  rdd.Stream[T]
-	out []rdd.Pair[int32, cell[R, C]]
+type chunkStream[U, I ID] struct {
+	in        rdd.Stream[Rating[U, I]]
+	partition int
+	row       int64
+	open      []chunk[U, I] // of each block
+	out       []rdd.Pair[int32, chunk[U, I]]
+	ended     bool
 }
 
-func (s *cellStream[R, C, T]) Next() ([]rdd.Pair[int32, cell[R, C]], error) {
-	rows, err := s.in.Next()
-	if err != nil {
-		return nil, err
-	}
-	place := rdd.HashPartitioner[R]{N: s.op.Blocks}
+func (s *chunkStream[U, I]) Next() ([]rdd.Pair[int32, chunk[U, I]], error) {
 	s.out = s.out[:0]
-	for _, row := range rows {
-		c := s.op.Side.cell(row)
-		if v := float64(c.Value); math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("train ALS: the rating of user and item %v, %v is %v: ratings must be finite", c.Row, c.Col, c.Value)
+	for len(s.out) == 0 {
+		if s.ended {
+			return nil, io.EOF
 		}
-		s.out = append(s.out, rdd.Pair[int32, cell[R, C]]{Key: int32(place.Partition(c.Row)), Value: c})
+		rows, err := s.in.Next()
+		if err == io.EOF {
+			s.ended = true
+			for b := range s.open {
+				if len(s.open[b].Values) > 0 {
+					s.out = append(s.out, rdd.Pair[int32, chunk[U, I]]{Key: int32(b), Value: s.open[b]})
+				}
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			r := &rows[i]
+			if r.Value-r.Value != 0 {
+				return nil, fmt.Errorf("train ALS: row %d of partition %d, the rating of user %v for item %v, is %v: ratings must be finite; filter the others out",
+					s.row+int64(i), s.partition, r.User, r.Item, r.Value)
+			}
+			b := place(r.User, len(s.open))
+			c := &s.open[b]
+			c.Users, c.Items, c.Values = append(c.Users, r.User), append(c.Items, r.Item), append(c.Values, r.Value)
+			if len(c.Values) == chunkRatings {
+				s.out = append(s.out, rdd.Pair[int32, chunk[U, I]]{Key: int32(b), Value: *c})
+				// What was handed over must not be written again.
+				*c = chunk[U, I]{Users: make([]U, 0, chunkRatings), Items: make([]I, 0, chunkRatings), Values: make([]float32, 0, chunkRatings)}
+			}
+		}
+		s.row += int64(len(rows))
 	}
 	return s.out, nil
 }
 
-// buildOp makes the block of a partition.
-type buildOp[R, C ID] struct {
-	Parent     rdd.RDD[rdd.Pair[int32, cell[R, C]]]
-	Rows, Cols int // blocks
+// errBlockSize is returned for blocks whose ratings do not have numbers of 32 bits.
+var errBlockSize = errors.New("train ALS: a block has more than 2,147,483,647 ratings: set NumUserBlocks and NumItemBlocks higher")
+
+// userOp makes the block of users of a partition.
+type userOp[U, I ID] struct {
+	Parent rdd.RDD[rdd.Pair[int32, chunk[U, I]]]
+	Items  int // blocks
 }
 
-func (o buildOp[R, C]) Compute(t *rdd.Task, p int) (rdd.Stream[block[R]], error) {
+func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], error) {
 	in, err := o.Parent.Compute(t, p)
 	if err != nil {
 		return nil, err
 	}
-	var cells []cell[R, C]
+	var all chunk[U, I]
 	for {
 		rows, err := in.Next()
 		if err == io.EOF {
@@ -118,50 +149,197 @@ func (o buildOp[R, C]) Compute(t *rdd.Task, p int) (rdd.Stream[block[R]], error)
 			return nil, err
 		}
 		for i := range rows {
-			cells = append(cells, rows[i].Value)
+			c := &rows[i].Value
+			all.Users, all.Items, all.Values = append(all.Users, c.Users...), append(all.Items, c.Items...), append(all.Values, c.Values...)
 		}
 	}
-	return rdd.StreamOf([]block[R]{build(cells, o.Cols)}), nil
+	if len(all.Values) > math.MaxInt32 {
+		return nil, errBlockSize
+	}
+	return rdd.StreamOf([]block[U, I]{buildUsers(all, o.Items)}), nil
 }
 
-// build sorts the ratings of a block by row and column. Several ratings of one pair stay in the order of the input; each counts.
-func build[R, C ID](cells []cell[R, C], colBlocks int) block[R] {
-	slices.SortStableFunc(cells, func(a, b cell[R, C]) int { return cmp.Or(cmp.Compare(a.Row, b.Row), cmp.Compare(a.Col, b.Col)) })
-	b := block[R]{Values: make([]float32, len(cells)), Cols: make([]int32, len(cells)), Arrive: make([]int32, colBlocks+1), Send: make([][]int32, colBlocks)}
+// buildUsers orders ratings by user and column. Several ratings of one pair stay in the order of the input, and each counts.
+func buildUsers[U, I ID](c chunk[U, I], itemBlocks int) block[U, I] {
+	ids, row := number(c.Users)
+	items, col := number(c.Items)
+	b := block[U, I]{IDs: ids}
 
-	// Number the columns by (block, id).
-	seen := map[C]int32{}
-	cols := make([][]C, colBlocks)
-	place := rdd.HashPartitioner[C]{N: colBlocks}
-	for i := range cells {
-		if _, ok := seen[cells[i].Col]; !ok {
-			at := int32(place.Partition(cells[i].Col))
-			seen[cells[i].Col] = at
-			cols[at] = append(cols[at], cells[i].Col)
-		}
+	// Number the columns by block and id.
+	at := make([]int32, len(items))
+	for i, id := range items {
+		at[i] = int32(place(id, itemBlocks))
 	}
-	blockOf := make([]int32, 0, len(seen)) // of each number
-	for at, ids := range cols {
-		slices.Sort(ids)
-		for _, id := range ids {
-			seen[id] = int32(len(blockOf))
-			blockOf = append(blockOf, int32(at))
-		}
-		b.Arrive[at+1] = int32(len(blockOf))
+	b.Arrive = starts(at, itemBlocks)
+	b.ColIDs = make([]I, len(items))
+	next := append([]int32(nil), b.Arrive...)
+	for i, id := range items {
+		n := next[at[i]]
+		next[at[i]]++
+		b.ColIDs[n] = id
+		at[i] = n
+	}
+	for i, n := range col {
+		col[i] = at[n]
 	}
 
-	for i := range cells {
-		if i == 0 || cells[i].Row != cells[i-1].Row {
-			b.IDs = append(b.IDs, cells[i].Row)
-			b.Start = append(b.Start, int32(i))
-		}
-		row, col := int32(len(b.IDs)-1), seen[cells[i].Col]
-		b.Values[i], b.Cols[i] = cells[i].Value, col
-		at := blockOf[col]
-		if s := b.Send[at]; len(s) == 0 || s[len(s)-1] != row {
-			b.Send[at] = append(s, row)
+	// Order by column, then by row, which leaves the columns of a row in order.
+	next = starts(col, len(items))
+	order := make([]int32, len(col))
+	for i, n := range col {
+		order[next[n]] = int32(i)
+		next[n]++
+	}
+	b.Start = starts(row, len(ids))
+	next = append(next[:0], b.Start...)
+	b.Cols, b.Values = make([]int32, len(col)), make([]float32, len(col))
+	for _, i := range order {
+		to := next[row[i]]
+		next[row[i]]++
+		b.Cols[to], b.Values[to] = col[i], c.Values[i]
+	}
+
+	b.Send = make([][]int32, itemBlocks)
+	for r := range ids {
+		k, end := b.Start[r], b.Start[r+1]
+		for to := 0; k < end; to++ {
+			if b.Cols[k] < b.Arrive[to+1] {
+				b.Send[to] = append(b.Send[to], int32(r))
+				for k < end && b.Cols[k] < b.Arrive[to+1] {
+					k++
+				}
+			}
 		}
 	}
-	b.Start = append(b.Start, int32(len(cells)))
 	return b
+}
+
+// edgesOp sends the ratings of a block of users to the blocks of their items.
+type edgesOp[U, I ID] struct{ Parent rdd.RDD[block[U, I]] }
+
+func (o edgesOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[rdd.Pair[int32, edges[I]]], error) {
+	b, err := only(o.Parent, t, p)
+	if err != nil {
+		return nil, err
+	}
+	next := starts(b.Cols, len(b.ColIDs))
+	begin := append([]int32(nil), next...)
+	rows, values := make([]int32, len(b.Cols)), make([]float32, len(b.Cols))
+	sent := make([]int32, len(b.Send)) // users that each block has been sent so far
+	for r := range b.IDs {
+		k, end := b.Start[r], b.Start[r+1]
+		for to := 0; k < end; to++ {
+			if b.Cols[k] >= b.Arrive[to+1] {
+				continue
+			}
+			for ; k < end && b.Cols[k] < b.Arrive[to+1]; k++ {
+				n := next[b.Cols[k]]
+				next[b.Cols[k]]++
+				rows[n], values[n] = sent[to], b.Values[k]
+			}
+			sent[to]++
+		}
+	}
+	out := make([]rdd.Pair[int32, edges[I]], len(b.Send))
+	for to := range out {
+		lo, hi := b.Arrive[to], b.Arrive[to+1]
+		counts := make([]int32, hi-lo)
+		for i := range counts {
+			counts[i] = begin[int(lo)+i+1] - begin[int(lo)+i]
+		}
+		out[to] = rdd.Pair[int32, edges[I]]{Key: int32(to), Value: edges[I]{
+			From: int32(p), IDs: b.ColIDs[lo:hi], Counts: counts, Rows: rows[begin[lo]:begin[hi]], Values: values[begin[lo]:begin[hi]], Users: sent[to],
+		}}
+	}
+	return rdd.StreamOf(out), nil
+}
+
+// itemOp makes the block of items of a partition.
+type itemOp[U, I ID] struct {
+	Parent rdd.RDD[rdd.Pair[int32, edges[I]]]
+	Users  int // blocks
+}
+
+func (o itemOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[I, U]], error) {
+	in, err := o.Parent.Compute(t, p)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]edges[I], o.Users)
+	for {
+		rows, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			parts[rows[i].Value.From] = rows[i].Value
+		}
+	}
+	b, err := buildItems[U](parts)
+	if err != nil {
+		return nil, err
+	}
+	return rdd.StreamOf([]block[I, U]{b}), nil
+}
+
+// buildItems joins what the blocks of users sent, in their order: the columns of a row come out ascending.
+func buildItems[U, I ID](parts []edges[I]) (block[I, U], error) {
+	b := block[I, U]{Arrive: make([]int32, len(parts)+1), Send: make([][]int32, len(parts))}
+	var all []I
+	total := 0
+	for from := range parts {
+		all = append(all, parts[from].IDs...)
+		total += len(parts[from].Values)
+		b.Arrive[from+1] = b.Arrive[from] + parts[from].Users
+	}
+	if total > math.MaxInt32 {
+		return b, errBlockSize
+	}
+	ids, codes := number(all)
+	b.IDs, b.Start = ids, make([]int32, len(ids)+1)
+	rest := codes
+	for from := range parts {
+		b.Send[from], rest = rest[:len(parts[from].IDs)], rest[len(parts[from].IDs):]
+		for i, n := range parts[from].Counts {
+			b.Start[b.Send[from][i]+1] += n
+		}
+	}
+	for r := range ids {
+		b.Start[r+1] += b.Start[r]
+	}
+	next := append([]int32(nil), b.Start...)
+	b.Cols, b.Values = make([]int32, total), make([]float32, total)
+	for from := range parts {
+		part, k := &parts[from], 0
+		for i, n := range part.Counts {
+			to := int(next[b.Send[from][i]])
+			next[b.Send[from][i]] += n
+			copy(b.Values[to:], part.Values[k:k+int(n)])
+			for j, row := range part.Rows[k : k+int(n)] {
+				b.Cols[to+j] = b.Arrive[from] + row
+			}
+			k += int(n)
+		}
+	}
+	return b, nil
+}
+
+// only reads the single row of a partition.
+func only[T any](r rdd.RDD[T], t *rdd.Task, p int) (T, error) {
+	var zero T
+	in, err := r.Compute(t, p)
+	if err != nil {
+		return zero, err
+	}
+	rows, err := in.Next()
+	if err == io.EOF {
+		return zero, errors.New("a block's partition is empty")
+	}
+	if err != nil {
+		return zero, err
+	}
+	return rows[0], nil
 }

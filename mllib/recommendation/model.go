@@ -1,23 +1,18 @@
 package recommendation
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 
 	"github.com/spark-go/spark-go/mllib/linalg"
+	"github.com/spark-go/spark-go/mllib/modelfile"
 )
 
-// Model is a trained recommender: plain data, usable without any engine.
+// Model is a trained recommender: plain data, usable without any engine and by any number of goroutines.
 type Model[U, I ID] struct {
 	Rank        int
 	UserIDs     []U       // ascending
@@ -25,242 +20,200 @@ type Model[U, I ID] struct {
 	ItemIDs     []I       // ascending
 	ItemFactors []float32
 
-	users map[U]int
-	items map[I]int
+	// Settings are those of the training with defaults filled in, less the ones that say how it is done and do not change the model.
+	// ColdStartStrategy and BlockSize may be changed.
+	Settings ALS[U, I]
+	// History is the loss after each iteration: the sum of squared errors over the ratings, with ImplicitPrefs weighted and over all pairs.
+	History []float64
 }
 
-// index sorts users and items by id, so that the model does not show how they were distributed, and makes them findable.
-func (m *Model[U, I]) index() error {
-	if m.Rank < 1 || len(m.UserFactors) != m.Rank*len(m.UserIDs) || len(m.ItemFactors) != m.Rank*len(m.ItemIDs) {
-		return fmt.Errorf("recommendation model: %d and %d numbers for %d users and %d items of rank %d", len(m.UserFactors), len(m.ItemFactors), len(m.UserIDs), len(m.ItemIDs), m.Rank)
-	}
-	m.UserIDs, m.UserFactors, m.users = sorted(m.UserIDs, m.UserFactors, m.Rank)
-	m.ItemIDs, m.ItemFactors, m.items = sorted(m.ItemIDs, m.ItemFactors, m.Rank)
-	return nil
+// sort orders users and items by id, so that the model does not show how they were distributed.
+func (m *Model[U, I]) sort() {
+	m.UserIDs, m.UserFactors = sorted(m.UserIDs, m.UserFactors, m.Rank)
+	m.ItemIDs, m.ItemFactors = sorted(m.ItemIDs, m.ItemFactors, m.Rank)
 }
 
-func sorted[R ID](ids []R, data []float32, rank int) ([]R, []float32, map[R]int) {
-	order := make([]int, len(ids))
+func sorted[R ID](ids []R, data []float32, rank int) ([]R, []float32) {
+	order := make([]int32, len(ids))
 	for i := range order {
-		order[i] = i
+		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(ids[a], ids[b]) })
-	newIDs, newData, at := make([]R, len(ids)), make([]float32, len(data)), make(map[R]int, len(ids))
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(ids[a], ids[b]) })
+	newIDs, newData := make([]R, len(ids)), make([]float32, len(data))
 	for to, from := range order {
 		newIDs[to] = ids[from]
-		copy(newData[to*rank:(to+1)*rank], data[from*rank:(from+1)*rank])
-		at[ids[from]] = to
+		copy(newData[to*rank:(to+1)*rank], data[int(from)*rank:])
 	}
-	return newIDs, newData, at
+	return newIDs, newData
 }
 
-// Predict estimates the rating; ok is false, and the estimate NaN, if the model has not seen the user or the item.
+// find is the place of an id among ascending ones. Whole numbers without gaps, the usual ids, are found at once.
+func find[R ID](ids []R, id R) (int, bool) {
+	if len(ids) == 0 {
+		return 0, false
+	}
+	var guess uint64
+	switch v := any(id).(type) {
+	case int32:
+		guess = uint64(v) - seedOf(ids[0])
+	case int64:
+		guess = uint64(v) - seedOf(ids[0])
+	default:
+		return slices.BinarySearch(ids, id)
+	}
+	if guess < uint64(len(ids)) && ids[guess] == id {
+		return int(guess), true
+	}
+	return slices.BinarySearch(ids, id)
+}
+
+// Predict estimates the rating; ok is false, and the estimate NaN, if the model has not seen the user or the item. It allocates nothing.
 func (m *Model[U, I]) Predict(user U, item I) (rating float64, ok bool) {
-	u, uok := m.users[user]
-	i, iok := m.items[item]
+	u, uok := find(m.UserIDs, user)
+	i, iok := find(m.ItemIDs, item)
 	if !uok || !iok {
 		return math.NaN(), false
 	}
-	return m.score(u, i), true
+	return linalg.Dot(m.UserFactors[u*m.Rank:(u+1)*m.Rank], m.ItemFactors[i*m.Rank:(i+1)*m.Rank]), true
 }
 
-func (m *Model[U, I]) score(u, i int) float64 {
-	return linalg.Dot(m.UserFactors[u*m.Rank:(u+1)*m.Rank], m.ItemFactors[i*m.Rank:(i+1)*m.Rank])
+// turned is the model of the items' opinions of users. It shares the vectors.
+func (m *Model[U, I]) turned() *Model[I, U] {
+	t := &Model[I, U]{Rank: m.Rank, UserIDs: m.ItemIDs, UserFactors: m.ItemFactors, ItemIDs: m.UserIDs, ItemFactors: m.UserFactors}
+	t.Settings.BlockSize = m.Settings.BlockSize
+	return t
 }
 
-// Scored is an item and its estimated rating.
-type Scored[I ID] struct {
-	Item   I
-	Rating float64
-}
-
-// Recommend returns the n items with the highest estimates for a user, those in except left out, ties by id. It is empty for a
-// user that the model has not seen.
-func (m *Model[U, I]) Recommend(user U, n int, except map[I]bool) []Scored[I] {
-	u, ok := m.users[user]
-	if !ok || n <= 0 {
-		return nil
-	}
-	order := func(a, b Scored[I]) int { return cmp.Or(cmp.Compare(b.Rating, a.Rating), cmp.Compare(a.Item, b.Item)) }
-	// A few more than n are gathered before they are sorted and the rest dropped: most items are compared with the n-th best and no more.
-	var best []Scored[I]
-	most := min(n, len(m.ItemIDs))
-	full := false
-	cut := func() {
-		slices.SortFunc(best, order)
-		if len(best) >= most {
-			best, full = best[:most], true
-		}
-	}
-	for i, id := range m.ItemIDs {
-		s := Scored[I]{id, m.score(u, i)}
-		if full && order(s, best[most-1]) >= 0 || except[id] {
-			continue
-		}
-		if best = append(best, s); len(best) == 2*most+64 {
-			cut()
-		}
-	}
-	cut()
-	return best
-}
-
-// The file of a model: the magic line, a line of JSON, the ids of users and items, each after its length in four bytes if it is a
-// string and eight bytes otherwise, the vectors as float32, and the SHA-256 of all that. Little endian.
-const modelMagic = "spark-go als model 1\n"
-
-type modelHeader struct {
-	Rank  int    `json:"rank"`
-	Users int    `json:"users"`
-	Items int    `json:"items"`
-	User  string `json:"user"` // type of the ids
-	Item  string `json:"item"`
-}
-
-// Write writes the model to w: the same bytes for equal models.
-func (m *Model[U, I]) Write(w io.Writer) error {
-	sum := sha256.New()
-	b := bufio.NewWriter(io.MultiWriter(w, sum))
-	head, err := json.Marshal(modelHeader{m.Rank, len(m.UserIDs), len(m.ItemIDs), idType[U](), idType[I]()})
-	if err != nil {
-		return fmt.Errorf("write model: %w", err)
-	}
-	fmt.Fprintf(b, "%s%s\n", modelMagic, head)
-	writeIDs(b, m.UserIDs)
-	writeIDs(b, m.ItemIDs)
-	for _, fs := range [][]float32{m.UserFactors, m.ItemFactors} {
-		for _, f := range fs {
-			var n [4]byte
-			binary.LittleEndian.PutUint32(n[:], math.Float32bits(f))
-			_, _ = b.Write(n[:]) // Flush tells
-		}
-	}
-	if err := b.Flush(); err != nil {
-		return fmt.Errorf("write model: %w", err)
-	}
-	if _, err := w.Write(sum.Sum(nil)); err != nil {
-		return fmt.Errorf("write model: %w", err)
+// check says what is wrong with a model that was put together by hand or read.
+func (m *Model[U, I]) check() error {
+	switch {
+	case m == nil:
+		return errors.New("there is no model")
+	case m.Rank < 1 || len(m.UserFactors)/m.Rank != len(m.UserIDs) || len(m.UserFactors)%m.Rank != 0 || len(m.ItemFactors)/m.Rank != len(m.ItemIDs) || len(m.ItemFactors)%m.Rank != 0:
+		return fmt.Errorf("it has %d and %d numbers for %d users and %d items of rank %d", len(m.UserFactors), len(m.ItemFactors), len(m.UserIDs), len(m.ItemIDs), m.Rank)
+	case len(m.UserIDs) > math.MaxInt32 || len(m.ItemIDs) > math.MaxInt32:
+		return fmt.Errorf("it has %d users and %d items: 2,147,483,647 are the limit", len(m.UserIDs), len(m.ItemIDs))
+	case !ascending(m.UserIDs) || !ascending(m.ItemIDs):
+		return errors.New("its users or items are not in ascending order")
 	}
 	return nil
 }
 
-// SHA256 is the digest of what Write writes, in hexadecimal.
-func (m *Model[U, I]) SHA256() string {
-	h := sha256.New()
-	_ = m.Write(h) // a hash cannot fail
-	return hex.EncodeToString(h.Sum(nil))
+func ascending[R ID](ids []R) bool {
+	for i := 1; i < len(ids); i++ {
+		if ids[i] <= ids[i-1] {
+			return false
+		}
+	}
+	return true
 }
 
-// ReadModel reads a model that Write wrote. A damaged file and one with ids of other types are refused.
-func ReadModel[U, I ID](r io.Reader) (*Model[U, I], error) {
-	m, err := readModel[U, I](r)
+const (
+	modelKind    = "recommendation.ALS"
+	modelVersion = 1
+)
+
+// settings is how the settings of a training are written.
+type settings struct {
+	Rank              int     `json:"rank"`
+	MaxIter           int     `json:"maxIter"`
+	RegParam          float64 `json:"regParam"`
+	NumUserBlocks     int     `json:"numUserBlocks"`
+	NumItemBlocks     int     `json:"numItemBlocks"`
+	ImplicitPrefs     bool    `json:"implicitPrefs"`
+	Alpha             float64 `json:"alpha"`
+	Nonnegative       bool    `json:"nonnegative"`
+	ColdStartStrategy string  `json:"coldStartStrategy"`
+	BlockSize         int     `json:"blockSize"`
+}
+
+func (m *Model[U, I]) file() *modelfile.File {
+	f := modelfile.New(modelKind, modelVersion)
+	s := m.Settings
+	f.Set("settings", settings{m.Rank, s.MaxIter, s.RegParam, s.NumUserBlocks, s.NumItemBlocks, s.ImplicitPrefs, s.Alpha, s.Nonnegative, s.ColdStartStrategy, s.BlockSize})
+	f.Set("seed", s.Seed)
+	modelfile.SetArray(f, "users", m.UserIDs)
+	modelfile.SetArray(f, "userFactors", m.UserFactors)
+	modelfile.SetArray(f, "items", m.ItemIDs)
+	modelfile.SetArray(f, "itemFactors", m.ItemFactors)
+	modelfile.SetArray(f, "history", m.History)
+	return f
+}
+
+// Save writes the model to a file of any file system; see package modelfile. Equal models give equal bytes.
+func (m *Model[U, I]) Save(ctx context.Context, uri string) error {
+	if err := m.check(); err != nil {
+		return fmt.Errorf("save model %s: %w", uri, err)
+	}
+	return m.file().Save(ctx, uri)
+}
+
+// Digest is the SHA-256 of the model, in hexadecimal: equal for equal models.
+func (m *Model[U, I]) Digest() (string, error) { return m.file().Digest() }
+
+// Load reads a model that Save wrote. It needs no engine. Files that are damaged, newer than this program or of other ids are refused;
+// ids of 32 bits may be read as int64, and the other way round if they fit.
+func Load[U, I ID](ctx context.Context, uri string) (*Model[U, I], error) {
+	f, err := modelfile.Load(ctx, uri, modelKind, modelVersion)
 	if err != nil {
-		return nil, fmt.Errorf("read model: %w", err)
+		return nil, err
+	}
+	m, err := fromFile[U, I](f)
+	if err != nil {
+		return nil, fmt.Errorf("load model %s: %w", uri, err)
 	}
 	return m, nil
 }
 
-var errTruncated = errors.New("the file is cut short")
-
-func readModel[U, I ID](r io.Reader) (*Model[U, I], error) {
-	all, err := io.ReadAll(r)
-	if err != nil {
+func fromFile[U, I ID](f *modelfile.File) (*Model[U, I], error) {
+	var s settings
+	var seed int64
+	m := &Model[U, I]{}
+	if err := errors.Join(f.Get("settings", &s), f.Get("seed", &seed)); err != nil {
 		return nil, err
 	}
-	body, ok := bytes.CutPrefix(all, []byte(modelMagic))
-	if !ok {
-		return nil, errors.New("it is not a model of alternating least squares, or one of a newer version")
-	}
-	if len(body) < sha256.Size {
-		return nil, errTruncated
-	}
-	end := len(all) - sha256.Size
-	if sum := sha256.Sum256(all[:end]); !bytes.Equal(sum[:], all[end:]) {
-		return nil, errors.New("the checksum does not match: the file is damaged")
-	}
-	line, rest, ok := bytes.Cut(body[:len(body)-sha256.Size], []byte("\n"))
-	var head modelHeader
-	if !ok || json.Unmarshal(line, &head) != nil || head.Rank < 1 || head.Users < 0 || head.Items < 0 {
-		return nil, errors.New("its header is damaged")
-	}
-	if head.User != idType[U]() || head.Item != idType[I]() {
-		return nil, fmt.Errorf("its users and items are named by %s and %s, not by %s and %s", head.User, head.Item, idType[U](), idType[I]())
-	}
-	m := &Model[U, I]{Rank: head.Rank}
-	if m.UserIDs, rest, err = readIDs[U](rest, head.Users); err != nil {
+	var errs [5]error
+	m.UserIDs, errs[0] = idsOf[U](f, "users")
+	m.ItemIDs, errs[1] = idsOf[I](f, "items")
+	m.UserFactors, errs[2] = modelfile.GetArray[float32](f, "userFactors")
+	m.ItemFactors, errs[3] = modelfile.GetArray[float32](f, "itemFactors")
+	m.History, errs[4] = modelfile.GetArray[float64](f, "history")
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	if m.ItemIDs, rest, err = readIDs[I](rest, head.Items); err != nil {
-		return nil, err
+	m.Rank = s.Rank
+	m.Settings = ALS[U, I]{
+		Rank: s.Rank, MaxIter: s.MaxIter, RegParam: s.RegParam, NumUserBlocks: s.NumUserBlocks, NumItemBlocks: s.NumItemBlocks,
+		ImplicitPrefs: s.ImplicitPrefs, Alpha: s.Alpha, Nonnegative: s.Nonnegative, Seed: seed,
+		ColdStartStrategy: s.ColdStartStrategy, BlockSize: s.BlockSize,
 	}
-	if len(rest)%4 != 0 || len(rest)/4/head.Rank != head.Users+head.Items {
-		return nil, errTruncated
-	}
-	data := make([]float32, len(rest)/4)
-	for i := range data {
-		data[i] = math.Float32frombits(binary.LittleEndian.Uint32(rest[4*i:]))
-	}
-	m.UserFactors, m.ItemFactors = data[:head.Users*head.Rank], data[head.Users*head.Rank:]
-	return m, m.index()
+	return m, m.check()
 }
 
-// idType is how ids are named in a file. Integers of both widths are stored alike.
-func idType[R ID]() string {
-	if _, ok := any(*new(R)).(string); ok {
-		return "string"
+// idsOf reads ids of either width.
+func idsOf[R ID](f *modelfile.File, name string) ([]R, error) {
+	ids, err := modelfile.GetArray[R](f, name)
+	if err == nil {
+		return ids, nil
 	}
-	return "int"
-}
-
-func writeIDs[R ID](b *bufio.Writer, ids []R) {
-	var n [8]byte
-	for _, id := range ids {
-		switch v := any(id).(type) {
-		case string:
-			binary.LittleEndian.PutUint32(n[:4], uint32(len(v)))
-			_, _ = b.Write(n[:4]) // Flush tells
-			_, _ = b.WriteString(v)
-		case int32:
-			binary.LittleEndian.PutUint64(n[:], uint64(v))
-			_, _ = b.Write(n[:])
-		case int64:
-			binary.LittleEndian.PutUint64(n[:], uint64(v))
-			_, _ = b.Write(n[:])
-		}
-	}
-}
-
-func readIDs[R ID](b []byte, count int) ([]R, []byte, error) {
-	if count > len(b)/4 {
-		return nil, nil, errTruncated
-	}
-	ids := make([]R, count)
-	for i := range ids {
-		size := 8
-		if _, isText := any(ids[i]).(string); isText {
-			size = 4
-		}
-		if len(b) < size {
-			return nil, nil, errTruncated
-		}
-		switch p := any(&ids[i]).(type) {
-		case *string:
-			n := int(binary.LittleEndian.Uint32(b))
-			if n > len(b)-4 {
-				return nil, nil, errTruncated
+	switch p := any(&ids).(type) {
+	case *[]int64:
+		if narrow, other := modelfile.GetArray[int32](f, name); other == nil {
+			for _, v := range narrow {
+				*p = append(*p, int64(v))
 			}
-			*p = string(b[4 : 4+n])
-			size += n
-		case *int32:
-			v := int64(binary.LittleEndian.Uint64(b))
-			if v != int64(int32(v)) {
-				return nil, nil, fmt.Errorf("id %d does not fit in 32 bits: read the model with int64 ids", v)
-			}
-			*p = int32(v)
-		case *int64:
-			*p = int64(binary.LittleEndian.Uint64(b))
+			return ids, nil
 		}
-		b = b[size:]
+	case *[]int32:
+		if wide, other := modelfile.GetArray[int64](f, name); other == nil {
+			for _, v := range wide {
+				if v != int64(int32(v)) {
+					return nil, fmt.Errorf("id %d does not fit in 32 bits: load the model with int64 ids", v)
+				}
+				*p = append(*p, int32(v))
+			}
+			return ids, nil
+		}
 	}
-	return ids, b, nil
+	return nil, err
 }

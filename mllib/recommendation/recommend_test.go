@@ -28,10 +28,10 @@ func TestRecommendTakesTheBest(t *testing.T) {
 				continue
 			}
 			r, _ := m.Predict(user, item)
-			all = append(all, recommendation.Scored[int64]{Item: item, Rating: r})
+			all = append(all, recommendation.Scored[int64]{ID: item, Rating: r})
 		}
 		slices.SortFunc(all, func(a, b recommendation.Scored[int64]) int {
-			return cmp.Or(cmp.Compare(b.Rating, a.Rating), cmp.Compare(a.Item, b.Item))
+			return cmp.Or(cmp.Compare(b.Rating, a.Rating), cmp.Compare(a.ID, b.ID))
 		})
 		for _, n := range []int{0, 1, 20, 150, len(all), len(m.ItemIDs), 5000} {
 			if got, want := m.Recommend(user, n, except), all[:min(n, len(all))]; !slices.Equal(got, want) {
