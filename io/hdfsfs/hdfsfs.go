@@ -57,7 +57,9 @@ type FS struct {
 
 	pool pool
 	web  webClient
-	odd  sync.Once // warns once that block locations cannot be had
+	odd  sync.Once // tells once that block locations cannot be had
+
+	dialled func(address string) // told of connections to DataNodes; set by tests before the first of them
 }
 
 // New makes the file system of an authority: host:port, a nameservice, or "" for the default of the configuration. Nothing is connected

@@ -140,6 +140,9 @@ func (s *session) dialDatanode(_ context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err
 	}
+	if s.fs.dialled != nil {
+		s.fs.dialled(address)
+	}
 	c := &conn{Conn: raw, session: s, limit: limit, writing: s.writing}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -339,17 +342,18 @@ func (f *FS) explain(err error) error {
 	var remote hdfs.Error
 	var dns *net.DNSError
 	var path *fs.PathError
-	switch inner := err; {
+	if errors.As(err, &path) { // the path is told already
+		err = path.Err
+	}
+	switch {
 	case errors.As(err, &remote):
 		return remoteError(remote)
 	case errors.As(err, &dns):
 		return fmt.Errorf("look up %s: %w: check the name in the URI; a nameservice needs HADOOP_CONF_DIR", dns.Name, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("as user %s: %w: check the owner and mode of the path; HADOOP_USER_NAME chooses another user on clusters without Kerberos", f.cluster.user, fs.ErrPermission)
-	case f.krb == nil && inner.Error() == "unexpected sequence number":
+	case f.krb == nil && err.Error() == "unexpected sequence number":
 		return fmt.Errorf("the NameNode refuses the login without Kerberos (%w): set HADOOP_CONF_DIR to the cluster's configuration, where hadoop.security.authentication is kerberos", err)
-	case errors.As(err, &path): // the path is told already
-		return path.Err
 	case errors.Is(err, errKerberos) || errors.Is(err, errChecksum):
 		return err
 	case !f.reached.Load():

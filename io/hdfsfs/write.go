@@ -209,7 +209,7 @@ func (w *writer) send() error {
 		if time.Since(began)+pause > window {
 			return fmt.Errorf("the file could not be sent in %d tries: %w", try, err)
 		}
-		slog.Warn("a file is sent to HDFS again from its beginning", "file", w.fs.uri+w.path, "try", try, "after", pause, "error", err)
+		slog.Warn("a file is sent to HDFS again from its beginning", "file", w.fs.uri+w.path, "try", try, "after", pause, "error", w.fs.explain(err))
 		if !sleep(w.ctx, pause) {
 			return w.ctx.Err()
 		}
