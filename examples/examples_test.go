@@ -86,6 +86,7 @@ var examples = []struct {
 	{"join", []string{"rows", "keys", "top"}},
 	{"pagerank", []string{"nodes", "edges", "iterations", "top"}},
 	{"als", []string{"rmse", "train_rows", "test_rows", "users", "items"}},
+	{"kmeans", []string{"cost", "iterations", "sizes"}},
 }
 
 func TestReports(t *testing.T) {
@@ -166,6 +167,8 @@ func TestRefusals(t *testing.T) {
 		{"train alone", "als", []string{"--train", ratings}, 2, []string{"--train and --test"}},
 		{"train and input", "als", []string{"--train", ratings, "--test", ratings, "--input", ratings}, 2, []string{"--input"}},
 		{"rank", "als", []string{"--rank", "0"}, 2, []string{"--rank", "at least 1"}},
+		{"start", "kmeans", []string{"--init", "best"}, 2, []string{`"best"`, "k-means||"}},
+		{"features and exclude", "kmeans", []string{"--features-col", "x", "--exclude", "y"}, 2, []string{"--exclude"}},
 		{"master", "sort", []string{"--master", "locl[2]"}, 1, []string{"locl[2]", "local[N]"}},
 
 		{"missing text", "wordcount", []string{"--input", filepath.Join(dir, "nix")}, 1, []string{"nix", "does not exist"}},
@@ -182,9 +185,12 @@ func TestRefusals(t *testing.T) {
 		{"output exists", "sort", []string{"--input", words, "--output", dir}, 1, []string{dir, "exists"}},
 		{"output exists, wordcount", "wordcount", []string{"--input", words, "--output", dir}, 1, []string{dir, "exists"}},
 
+		{"no place for the clusters", "kmeans", []string{"--save", filepath.Join(words, "model")}, 1, []string{words}},
 		{"no place for the model", "als", []string{"--save", filepath.Join(words, "model")}, 1, []string{words, "save the model"}},
 
 		{"no such column", "pagerank", []string{"--src-col", "from"}, 1, []string{`"from"`, "src, dst"}},
+		{"no such feature", "kmeans", []string{"--features-col", "z"}, 1, []string{`"z"`, "x, y"}},
+		{"nothing to exclude", "kmeans", []string{"--exclude", "z"}, 1, []string{`"z"`, "x, y"}},
 		{"no such key", "join", []string{"--on", "id"}, 1, []string{`"id"`, "userId, itemId, rating, timestamp"}},
 		{"no such value", "join", []string{"--sum", "price"}, 1, []string{`"price"`, "rating, timestamp", "ratings, mean"}},
 		{"no such rating", "als", []string{"--rating-col", "stars"}, 1, []string{`"stars"`, "userId, itemId, rating, timestamp"}},
