@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -139,12 +140,10 @@ func (p *packets) need(n int) error {
 		p.buf = p.buf[:copy(p.buf, p.buf[p.from:])]
 		p.from = 0
 	}
-	if cap(p.buf) < n {
-		grown := make([]byte, len(p.buf), n+n/4)
-		copy(grown, p.buf)
-		p.buf = grown
-	}
 	for len(p.buf) < n {
+		if len(p.buf) == cap(p.buf) { // with what has come, not with what was announced
+			p.buf = slices.Grow(p.buf, min(n-len(p.buf), cap(p.buf)))
+		}
 		got, err := p.in.Read(p.buf[len(p.buf):cap(p.buf)])
 		p.buf = p.buf[:len(p.buf)+got]
 		if err != nil && len(p.buf) < n {

@@ -273,6 +273,7 @@ func TestCancelWhileStopped(t *testing.T) {
 }
 
 func TestWrongAddress(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ authority, want string }{
 		{"no-such-host.invalid:8020", "no-such-host.invalid"},
 		{"127.0.0.1:1", "connection refused"},
@@ -295,6 +296,7 @@ func TestWrongAddress(t *testing.T) {
 
 // A listener that is no NameNode.
 func TestNotANameNode(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,8 @@ import (
 	"github.com/jcmturner/gokrb5/v8/keytab"
 )
 
-// errKerberos marks errors of the login: trying again does not help.
+// errKerberos marks errors of the login: trying again does not help. Their causes are told but not wrapped: a missing keytab is not a
+// missing file of the file system.
 var errKerberos = errors.New("kerberos login")
 
 // configureSecurity fills in how one proves who one is.
@@ -76,7 +77,7 @@ func (k *kerberos) login() (*krb.Client, error) {
 	} else {
 		info, err := os.Stat(k.cache)
 		if err != nil {
-			return nil, fmt.Errorf("%w: the ticket cache: %w: run kinit, name the cache in KRB5CCNAME, or a keytab in KRB5_CLIENT_KTNAME", errKerberos, err)
+			return nil, fmt.Errorf("%w: the ticket cache: %v: run kinit, name the cache in KRB5CCNAME, or a keytab in KRB5_CLIENT_KTNAME", errKerberos, err)
 		}
 		if k.client != nil && info.ModTime().Equal(k.filled) {
 			return k.client, nil
@@ -85,7 +86,7 @@ func (k *kerberos) login() (*krb.Client, error) {
 	}
 	conf, err := krbconfig.Load(k.config)
 	if err != nil {
-		return nil, fmt.Errorf("%w: read %s: %w: name Kerberos' configuration in KRB5_CONFIG", errKerberos, k.config, err)
+		return nil, fmt.Errorf("%w: read %s: %v: name Kerberos' configuration in KRB5_CONFIG", errKerberos, k.config, err)
 	}
 	if k.keytab != "" {
 		k.client, err = k.fromKeytab(conf)
@@ -98,7 +99,7 @@ func (k *kerberos) login() (*krb.Client, error) {
 func (k *kerberos) fromKeytab(conf *krbconfig.Config) (*krb.Client, error) {
 	keys, err := keytab.Load(k.keytab)
 	if err != nil {
-		return nil, fmt.Errorf("%w: read the keytab %s: %w", errKerberos, k.keytab, err)
+		return nil, fmt.Errorf("%w: read the keytab %s: %v", errKerberos, k.keytab, err)
 	}
 	name, realm, _ := strings.Cut(k.principal, "@")
 	if name == "" {
@@ -113,7 +114,7 @@ func (k *kerberos) fromKeytab(conf *krbconfig.Config) (*krb.Client, error) {
 	}
 	client := krb.NewWithKeytab(name, realm, keys, conf, krb.DisablePAFXFAST(true))
 	if err := client.Login(); err != nil {
-		return nil, fmt.Errorf("%w: %s@%s with the keytab %s: %w", errKerberos, name, realm, k.keytab, err)
+		return nil, fmt.Errorf("%w: %s@%s with the keytab %s: %v", errKerberos, name, realm, k.keytab, err)
 	}
 	return client, nil
 }
@@ -121,7 +122,7 @@ func (k *kerberos) fromKeytab(conf *krbconfig.Config) (*krb.Client, error) {
 func (k *kerberos) fromCache(conf *krbconfig.Config) (*krb.Client, error) {
 	cache, err := credentials.LoadCCache(k.cache)
 	if err != nil {
-		return nil, fmt.Errorf("%w: read the ticket cache %s: %w: run kinit", errKerberos, k.cache, err)
+		return nil, fmt.Errorf("%w: read the ticket cache %s: %v: run kinit", errKerberos, k.cache, err)
 	}
 	now := time.Now()
 	var latest time.Time
@@ -135,7 +136,7 @@ func (k *kerberos) fromCache(conf *krbconfig.Config) (*krb.Client, error) {
 	}
 	client, err := krb.NewFromCCache(cache, conf, krb.DisablePAFXFAST(true))
 	if err != nil {
-		return nil, fmt.Errorf("%w: the ticket cache %s: %w: run kinit", errKerberos, k.cache, err)
+		return nil, fmt.Errorf("%w: the ticket cache %s: %v: run kinit", errKerberos, k.cache, err)
 	}
 	return client, nil
 }

@@ -341,9 +341,8 @@ func isAnswer(err error) bool {
 func (f *FS) explain(err error) error {
 	var remote hdfs.Error
 	var dns *net.DNSError
-	var path *fs.PathError
-	if errors.As(err, &path) { // the path is told already
-		err = path.Err
+	if p, ok := err.(*fs.PathError); ok { // the path is told already
+		err = p.Err
 	}
 	switch {
 	case errors.As(err, &remote):
