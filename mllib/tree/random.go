@@ -1,0 +1,119 @@
+package tree
+
+import (
+	"math"
+	"slices"
+)
+
+// mix is splitmix64's finaliser: every bit of the result depends on every bit of x.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// treeSeed is the seed of one tree of a forest.
+func treeSeed(seed int64, tree int) uint64 { return mix(mix(uint64(seed)) + uint64(tree)) }
+
+// A node's path names it within its tree, whatever the order in which nodes are made.
+const rootPath uint64 = 1
+
+func leftPath(path uint64) uint64  { return mix(2 * path) }
+func rightPath(path uint64) uint64 { return mix(2*path + 1) }
+
+// bag says how often a tree sees each row: a function of the tree's seed and the row's number among all rows, and so of nothing that
+// failures, executors or the partitioning of the rows change.
+type bag struct {
+	Limits []uint32 // a row counts as often as limits are not above its random number; nil: each row counts once
+	More   bool     // there may be more copies than limits
+	Rate   float64
+}
+
+// newBag makes the bag of the settings.
+func newBag(rate float64, bootstrap bool) bag {
+	const unit = 1 << 32
+	switch {
+	case !bootstrap && rate == 1:
+		return bag{}
+	case !bootstrap:
+		return bag{Limits: []uint32{uint32(min((1-rate)*unit, unit-1))}, Rate: rate}
+	}
+	// The distribution function of Poisson: P(X ≤ k).
+	b := bag{More: true, Rate: rate}
+	p, sum := math.Exp(-rate), 0.0
+	for k := range 4 {
+		if k > 0 {
+			p *= rate / float64(k)
+		}
+		sum += p
+		b.Limits = append(b.Limits, uint32(min(sum*unit, unit-1)))
+	}
+	return b
+}
+
+// copies is how often the tree sees the row.
+func (b *bag) copies(seed, row uint64) uint32 {
+	if b.Limits == nil {
+		return 1
+	}
+	u := uint32(mix(seed+row*0xd1342543de82ef95) >> 32)
+	n := uint32(0)
+	for _, limit := range b.Limits {
+		if u >= limit {
+			n++
+		}
+	}
+	if b.More && n == uint32(len(b.Limits)) {
+		n = b.tail(u)
+	}
+	return n
+}
+
+// tail is the rare case of many copies.
+func (b *bag) tail(u uint32) uint32 {
+	p, sum, x := math.Exp(-b.Rate), 0.0, float64(u)/(1<<32)
+	for k := uint32(0); k < 64; k++ {
+		if k > 0 {
+			p *= b.Rate / float64(k)
+		}
+		if sum += p; x < sum {
+			return max(k, uint32(len(b.Limits)))
+		}
+	}
+	return 64
+}
+
+// chooser draws the features that a node chooses from.
+type chooser struct {
+	usable []int32 // features that can be split at all
+	perm   []int32 // usable, in an order that choose restores
+	swaps  []int
+	chosen []int32
+}
+
+func newChooser(usable []int32) chooser {
+	return chooser{usable: usable, perm: slices.Clone(usable)}
+}
+
+// choose returns n of the usable features, ascending; all if there are not more. The result is valid until the next call.
+func (c *chooser) choose(n int, seed, path uint64) []int32 {
+	if n >= len(c.perm) {
+		return c.usable
+	}
+	state := mix(seed ^ mix(path))
+	c.swaps, c.chosen = c.swaps[:0], c.chosen[:0]
+	for i := range n {
+		state += 0x9e3779b97f4a7c15
+		j := i + int(mix(state)>>32*uint64(len(c.perm)-i)>>32)
+		c.perm[i], c.perm[j] = c.perm[j], c.perm[i]
+		c.swaps = append(c.swaps, j)
+		c.chosen = append(c.chosen, c.perm[i])
+	}
+	for i := n - 1; i >= 0; i-- {
+		j := c.swaps[i]
+		c.perm[i], c.perm[j] = c.perm[j], c.perm[i]
+	}
+	slices.Sort(c.chosen)
+	return c.chosen
+}
