@@ -34,6 +34,8 @@ func (c *Context) startBackend() error {
 		switch e := e.(type) {
 		case cluster.TaskResults:
 			c.loop.queue.put(results{e.Executor, e.Results})
+		case cluster.CommitAsked:
+			c.loop.queue.put(sched.CommitAsked{Task: sched.TaskID(e.Task)})
 		case cluster.BlockUpdates:
 			c.loop.queue.put(blockUpdates{e.Executor, e.Updates})
 		case cluster.ExecutorAdded:
@@ -106,6 +108,7 @@ func newLocalBackend(c *Context) (*localBackend, error) {
 	cfg.Report = func(r protocol.TaskResult) {
 		b.handle(cluster.TaskResults{Executor: localExecutor, Results: []protocol.TaskResult{r}})
 	}
+	cfg.AskCommit = func(id int64) { b.handle(cluster.CommitAsked{Executor: localExecutor, Task: id}) }
 	var err error
 	executor.TuneGC()
 	if b.runner, err = executor.NewRunner(cfg); err != nil {
@@ -133,6 +136,11 @@ func (b *localBackend) Launch(_ string, tasks []protocol.TaskDesc) error {
 
 func (b *localBackend) Kill(_ string, task int64, reason string) error {
 	b.runner.Kill(task, reason)
+	return nil
+}
+
+func (b *localBackend) AnswerCommit(_ string, task int64, allowed bool) error {
+	b.runner.AnswerCommit(task, allowed)
 	return nil
 }
 

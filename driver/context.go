@@ -16,6 +16,7 @@ import (
 	"github.com/spark-go/spark-go/executor"
 	"github.com/spark-go/spark-go/executor/host"
 	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/io/filesys"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -111,6 +112,7 @@ func start(options []Option) (*Context, error) {
 		return c, err
 	}
 	executor.SetLogLevel(settings.Get("spark.log.level"))
+	filesys.Configure(fileSystemSettings(settings))
 	if c.master, err = parseMaster(settings.Get("spark.master"), settings); err != nil {
 		return c, err
 	}

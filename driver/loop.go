@@ -338,6 +338,7 @@ func (l *loop) act(a sched.Action) {
 	case sched.ExecutorExcluded:
 		slog.Warn("an executor is excluded because tasks failed on it", "executor", a.Executor, "until", a.Until)
 	case sched.CommitAnswered:
+		_ = l.ctx.backend.AnswerCommit(a.Executor, int64(a.Task), a.Allowed) // nobody waits on an executor that is gone
 	}
 }
 
@@ -450,6 +451,8 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 		}
 	case protocol.Killed:
 		e.Outcome, e.Err = sched.Killed, errors.New(r.Error)
+	case protocol.CommitDenied:
+		e.Outcome, e.Err = sched.CommitDenied, errors.New(r.Error)
 	default:
 		e.Outcome, e.Err = sched.Failed, errors.New(r.Error)
 	}

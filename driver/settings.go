@@ -9,6 +9,15 @@ import (
 	"github.com/spark-go/spark-go/driver/sched"
 )
 
+// fileSystemSettings are the settings that were given for file systems.
+func fileSystemSettings(c *conf.Conf) map[string]string {
+	set := map[string]string{}
+	for _, s := range c.Settings() {
+		set[s.Key] = s.Value
+	}
+	return set
+}
+
 // schedulerSettings turns the configuration into the scheduler's rules.
 func schedulerSettings(c *conf.Conf, m master) (sched.Settings, error) {
 	set := sched.Settings{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spark-go/spark-go/executor/host"
 	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/io/filesys"
 )
 
 // jobRunner is a Runner in a job process.
@@ -18,6 +19,7 @@ type jobRunner struct {
 func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	TuneGC()
 	SetLogLevel(c.Settings["spark.log.level"])
+	filesys.Configure(c.Settings)
 	cfg := Settings(c.Settings)
 	cfg.Memory = Share(c.MemoryBytes, c.Settings)
 	cfg.Location = c.Location
@@ -28,6 +30,7 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	cfg.File = newFiles(c.Client, c.Settings[DriverBlocks], filepath.Join(c.SpillRoot, "files")).get
 	cfg.Report = c.Report
 	cfg.Updates = c.Updates
+	cfg.AskCommit = c.AskCommit
 	r, err := NewRunner(cfg)
 	return &jobRunner{r, b}, err
 }

@@ -33,6 +33,8 @@ type Config struct {
 	File func(ctx context.Context, name string) (path string, err error)
 	// Report takes the end of each task. It is called from the tasks' goroutines.
 	Report func(protocol.TaskResult)
+	// AskCommit asks the driver whether a task may publish its output; Runner.AnswerCommit takes the answer. nil allows it.
+	AskCommit func(id int64)
 	// Updates takes changes of the cached blocks that no task reports; nil leaves them to the next task's report.
 	Updates func([]protocol.BlockUpdate)
 }
@@ -46,6 +48,7 @@ type Runner struct {
 	mu      sync.Mutex
 	stages  map[protocol.StageKey]*stage
 	running map[int64]context.CancelCauseFunc
+	commits map[int64]chan bool    // tasks that wait for leave to publish
 	blocks  []protocol.BlockUpdate // not yet reported
 	closed  bool
 	wg      sync.WaitGroup
@@ -71,7 +74,7 @@ func NewRunner(cfg Config) (*Runner, error) {
 	if cfg.StorageFraction == 0 {
 		cfg.StorageFraction = 0.5
 	}
-	r := &Runner{cfg: cfg, memory: NewMemory(cfg.Memory, cfg.StorageFraction), stages: map[protocol.StageKey]*stage{}, running: map[int64]context.CancelCauseFunc{}}
+	r := &Runner{cfg: cfg, memory: NewMemory(cfg.Memory, cfg.StorageFraction), stages: map[protocol.StageKey]*stage{}, running: map[int64]context.CancelCauseFunc{}, commits: map[int64]chan bool{}}
 	r.store = NewStore(r.memory, filepath.Join(cfg.LocalDir, "blocks"), func(u protocol.BlockUpdate) {
 		r.mu.Lock()
 		r.blocks = append(r.blocks, u)
@@ -141,6 +144,16 @@ func (r *Runner) Kill(id int64, reason string) {
 	}
 }
 
+// AnswerCommit lets a task that asked go on. Tasks that have ended are ignored.
+func (r *Runner) AnswerCommit(id int64, allowed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.commits[id]; c != nil {
+		delete(r.commits, id)
+		c <- allowed // has room
+	}
+}
+
 // Close kills all tasks, waits for those that notice within the grace, and removes everything that the runner kept.
 func (r *Runner) Close(grace time.Duration) {
 	r.mu.Lock()
@@ -168,7 +181,7 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 		Location: r.cfg.Location, SpillDir: filepath.Join(r.cfg.LocalDir, "task-"+strconv.FormatInt(desc.ID, 10)), Memory: mem,
 		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
 	}
-	lent := &taskRuntime{ctx: ctx, runner: r, stage: st, env: env}
+	lent := &taskRuntime{ctx: ctx, id: desc.ID, runner: r, stage: st, env: env}
 	var task *rdd.Task
 	err := func() (err error) {
 		defer func() {
@@ -239,6 +252,8 @@ func classify(ctx context.Context, err error, res *protocol.TaskResult) {
 	case errors.As(err, &fetch):
 		res.Outcome, res.Error = protocol.FetchFailed, err.Error()
 		res.Fetch = &protocol.FetchFailure{Shuffle: fetch.Shuffle, Map: fetch.Map, Reduce: fetch.Reduce, Location: fetch.Location, Message: err.Error()}
+	case errors.Is(err, rdd.ErrCommitDenied):
+		res.Outcome, res.Error = protocol.CommitDenied, err.Error()
 	default:
 		res.Outcome, res.Error = protocol.Failed, err.Error()
 	}
@@ -255,6 +270,7 @@ func panicError(p any) error {
 // taskRuntime is what a task sees of the runner.
 type taskRuntime struct {
 	ctx    context.Context
+	id     int64
 	runner *Runner
 	stage  *stage
 	env    *shuffle.Env
@@ -270,6 +286,30 @@ func (t *taskRuntime) MapOutputs(id int) ([]shuffle.Output, error) {
 		return nil, fmt.Errorf("the stage was sent without the map outputs of shuffle %d", id)
 	}
 	return outs, nil
+}
+
+// MayCommit implements rdd.CommitRuntime.
+func (t *taskRuntime) MayCommit() (bool, error) {
+	r := t.runner
+	if r.cfg.AskCommit == nil {
+		return true, nil
+	}
+	answer := make(chan bool, 1)
+	r.mu.Lock()
+	r.commits[t.id] = answer
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		delete(r.commits, t.id)
+		r.mu.Unlock()
+	}()
+	r.cfg.AskCommit(t.id)
+	select {
+	case allowed := <-answer:
+		return allowed, nil
+	case <-t.ctx.Done():
+		return false, context.Cause(t.ctx)
+	}
 }
 
 // File implements rdd.FileRuntime.

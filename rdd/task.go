@@ -2,6 +2,7 @@ package rdd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spark-go/spark-go/shuffle"
@@ -38,6 +39,12 @@ type Runtime interface {
 type FileRuntime interface {
 	// File is where this process's copy of a file lies.
 	File(name string) (path string, err error)
+}
+
+// CommitRuntime is a Runtime whose driver decides which attempt of a task may publish what it wrote.
+type CommitRuntime interface {
+	// MayCommit asks the driver, and waits.
+	MayCommit() (bool, error)
 }
 
 // BlockStore keeps computed partitions of cached datasets.
@@ -106,6 +113,24 @@ func (t *Task) File(name string) (string, error) {
 		return rt.File(name)
 	}
 	return "", fmt.Errorf("file %q: tasks of this runtime have no files", name)
+}
+
+// ErrCommitDenied ends an attempt of a task because another one publishes its output. It does not count as a failure.
+var ErrCommitDenied = errors.New("another attempt of the task publishes its output")
+
+// AskCommit is called by what writes to the outside world, when all is written and before it is published. The driver allows it to one
+// attempt at a time: others get ErrCommitDenied, and must discard what they wrote. Should the one that was allowed to fail
+// afterwards, another one will be.
+func (t *Task) AskCommit() error {
+	rt, ok := t.runtime.(CommitRuntime)
+	if !ok {
+		return nil
+	}
+	allowed, err := rt.MayCommit()
+	if err == nil && !allowed {
+		err = ErrCommitDenied
+	}
+	return err
 }
 
 // splitKey names the split of one partition of a source.

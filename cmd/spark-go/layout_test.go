@@ -30,6 +30,9 @@ var narrower = map[string][]string{
 	"driver/conf":       nil,
 }
 
+// leaves are packages that stand below all rooms, besides whom rooms names: driver and executors tell file systems their settings.
+var leaves = map[string][]string{"io/filesys": {"driver", "executor"}}
+
 // unsafeAllowed: the task codec, the row codec, the row codec of Parquet pages and the vector kernels.
 var unsafeAllowed = map[string]bool{"rdd/closure": true, "shuffle/codec": true, "io/parquetio": true, "mllib/linalg": true}
 
@@ -74,7 +77,7 @@ func TestImportsPointDownwards(t *testing.T) {
 				continue
 			}
 			target, _, _ := strings.Cut(to, "/")
-			if !contains(allowed, target) {
+			if !contains(allowed, target) && !contains(leaves[to], room) {
 				t.Errorf("%s must not import %s: %s", from, to, why[target])
 			}
 			if limit, ok := narrower[from]; ok && !contains(limit, target) && !strings.HasPrefix(to, from+"/") {

@@ -38,6 +38,8 @@ type Backend interface {
 	Launch(executor string, tasks []protocol.TaskDesc) error
 	// Kill asks a task to end, which it reports as any end.
 	Kill(executor string, task int64, reason string) error
+	// AnswerCommit answers a CommitAsked.
+	AnswerCommit(executor string, task int64, allowed bool) error
 	// Remove cleans up on all executors and hosts.
 	Remove(r protocol.Remove)
 	// Stop ends all executors, those that do not end in time by force, and returns within about two seconds.
@@ -81,6 +83,12 @@ type TaskResults struct {
 	Results  []protocol.TaskResult
 }
 
+// CommitAsked says that a task attempt asks for leave to publish its output; answered by Backend.AnswerCommit.
+type CommitAsked struct {
+	Executor string
+	Task     int64
+}
+
 // BlockUpdates say what an executor caches.
 type BlockUpdates struct {
 	Executor string
@@ -111,6 +119,7 @@ func (ExecutorAdded) event() {}
 func (ExecutorLost) event()  {}
 func (HostLost) event()      {}
 func (TaskResults) event()   {}
+func (CommitAsked) event()   {}
 func (BlockUpdates) event()  {}
 func (Heartbeat) event()     {}
 func (Log) event()           {}

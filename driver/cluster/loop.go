@@ -128,6 +128,8 @@ func (r *registry) receive(p *peer, m protocol.Message) {
 		switch m := m.(type) {
 		case *protocol.TaskResults:
 			r.handle(TaskResults{Executor: name, Results: m.Results})
+		case *protocol.CommitRequest:
+			r.handle(CommitAsked{Executor: name, Task: m.ID})
 		case *protocol.BlockUpdates:
 			r.handle(BlockUpdates{Executor: name, Updates: m.Updates})
 		case *protocol.Heartbeat:

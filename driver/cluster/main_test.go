@@ -124,6 +124,8 @@ func (r *fakeRunner) Launch(t protocol.TaskDesc) {
 	}()
 }
 
+func (r *fakeRunner) AnswerCommit(int64, bool) {}
+
 func (r *fakeRunner) Kill(id int64, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -285,6 +285,11 @@ func (r *registry) Kill(executor string, task int64, reason string) error {
 	return r.sendTo(executor, &protocol.KillTask{ID: task, Reason: reason})
 }
 
+// AnswerCommit tells a task whether it may publish.
+func (r *registry) AnswerCommit(executor string, task int64, allowed bool) error {
+	return r.sendTo(executor, &protocol.CommitAnswer{ID: task, Allowed: allowed})
+}
+
 // Remove sends a clean-up to those whom it concerns: map outputs are the hosts', everything else is the executors'.
 func (r *registry) Remove(m protocol.Remove) {
 	r.mu.RLock()

@@ -121,7 +121,7 @@ func TestErrors(t *testing.T) {
 		{Setting{"spark.locality.wait", "3 weeks", Code, ""}, `set spark.locality.wait to "3 weeks" (from code): write a whole number with us, ms, s, m, min, h or d, such as 30s, at least 0`},
 		{Setting{"spark.scheduler.mode", "LIFO", Code, ""}, `set spark.scheduler.mode to "LIFO" (from code): write one of FIFO, FAIR`},
 		{Setting{"spark.redaction.regex", "(", Code, ""}, "set spark.redaction.regex to \"(\" (from code): write a regular expression: error parsing regexp: missing closing ): `(`"},
-		{Setting{"spark.hadoop.fs.s3a.endpoint", "x", Code, ""}, "set spark.hadoop.fs.s3a.endpoint (from code): spark-go has no such setting: no file system that is built in has settings: inputs and outputs are local files"},
+		{Setting{"spark.hadoop.fs.s3a.committer.name", "x", Code, ""}, "set spark.hadoop.fs.s3a.committer.name (from code): spark-go has no such setting: of Hadoop's settings only those listed here have an effect"},
 		{Setting{"spark.executorEnv.", "x", Code, ""}, "set spark.executorEnv. (from code): no such setting; the nearest is spark.executor.memory"},
 	} {
 		err := New().Put(c.s)

@@ -64,11 +64,24 @@ var Keys = []Key{
 	{Name: "spark.rdd.limit.initialNumPartitions", Kind: Int, Default: "1", Min: "1", Doc: "Partitions that the first round of take looks at."},
 	{Name: "spark.rdd.limit.scaleUpFactor", Kind: Int, Default: "4", Min: "2", Doc: "How many times more partitions each further round of take looks at."},
 
+	{Group: "S3", Name: "spark.hadoop.fs.s3a.endpoint", Doc: "Address of a store other than AWS, with or without http:// or https://; AWS_ENDPOINT_URL if unset."},
+	{Name: "spark.hadoop.fs.s3a.endpoint.region", Doc: "Region of the buckets; if unset AWS_REGION or the profile's, else us-east-1."},
+	{Name: "spark.hadoop.fs.s3a.path.style.access", Kind: Bool, Doc: "Whether the bucket stands in the path of a request rather than in the name of the host; if unset, at all endpoints but AWS's."},
+	{Name: "spark.hadoop.fs.s3a.connection.ssl.enabled", Kind: Bool, Default: "true", Doc: "Whether an endpoint without http:// or https:// is asked by TLS."},
+	{Name: "spark.hadoop.fs.s3a.access.key", Doc: "Access key; if unset AWS's standard chain: environment, profiles, roles of containers and instances."},
+	{Name: "spark.hadoop.fs.s3a.secret.key", Doc: "Secret key that belongs to the access key."},
+	{Name: "spark.hadoop.fs.s3a.session.token", Doc: "Session token of temporary keys."},
+	{Name: "spark.hadoop.fs.s3a.aws.credentials.provider", Kind: Choice, Choices: []string{"org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"}, Doc: "Set for public buckets that are read without credentials."},
+	{Name: "spark.hadoop.fs.s3a.attempts.maximum", Kind: Int, Default: "10", Min: "1", Doc: "How often a request is tried, with growing, random pauses of at most 20 seconds."},
+	{Name: "spark.hadoop.fs.s3a.connection.timeout", Kind: Duration, Default: "60s", Min: "1ms", Doc: "How long a connection may stand still before its request is tried again."},
+	{Name: "spark.hadoop.fs.s3a.multipart.size", Kind: Bytes, Default: "8m", Min: "5m", Max: "1g", Doc: "Size of the parts in which files are written; beyond the thousandth part they grow."},
+
 	{Group: "Output to people", Name: "spark.ui.showConsoleProgress", Kind: Bool, Default: "true", Doc: "Whether progress bars are drawn when standard error is a terminal."},
 }
 
 // prefixes are families of settings whose names the user makes up.
 var prefixes = []Key{
+	{Name: "spark.hadoop.fs.s3a.bucket.", Doc: "The settings of S3 for one bucket: spark.hadoop.fs.s3a.bucket.NAME.endpoint goes before spark.hadoop.fs.s3a.endpoint."},
 	{Name: "spark.executorEnv.", Doc: "Environment variables of executor processes: spark.executorEnv.NAME; without effect in master local, which has none."},
 }
 
@@ -98,7 +111,7 @@ var absent = []struct{ name, reason string }{
 	{"spark.executor.extraClassPath", "there is no JVM"},
 	{"spark.executor.extraJavaOptions", "there is no JVM"},
 	{"spark.executor.extraLibraryPath", "there is no JVM"},
-	{"spark.hadoop.", "no file system that is built in has settings: inputs and outputs are local files"},
+	{"spark.hadoop.", "of Hadoop's settings only those listed here have an effect"},
 	{"spark.driver.cores", "the driver uses the cores that its machine has: set GOMAXPROCS for fewer"},
 	{"spark.memory.offHeap.", "there is one memory budget, spark.executor.memory"},
 	{"spark.executor.memoryOverhead", "there is one memory budget, spark.executor.memory"},

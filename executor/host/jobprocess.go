@@ -132,7 +132,8 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 	if s.runner, err = newRunner(RunnerConfig{
 		Executor: spec.Executor, Host: spec.Host, Cores: spec.Cores, MemoryBytes: spec.Memory, Location: spec.Location, Fetcher: client,
 		Client: client, SpillRoot: spec.SpillRoot, Settings: accepted.Settings, Report: s.report,
-		Updates: func(u []protocol.BlockUpdate) { _ = conn.Send(&protocol.BlockUpdates{Updates: u}) },
+		AskCommit: func(id int64) { _ = conn.Send(&protocol.CommitRequest{ID: id}) }, // without a connection the process ends
+		Updates:   func(u []protocol.BlockUpdate) { _ = conn.Send(&protocol.BlockUpdates{Updates: u}) },
 	}); err != nil {
 		return fmt.Errorf("make the task runner: %w", err)
 	}
@@ -168,6 +169,8 @@ func (s *session) receive() error {
 			s.launch(m.Tasks)
 		case *protocol.KillTask:
 			s.runner.Kill(m.ID, m.Reason)
+		case *protocol.CommitAnswer:
+			s.runner.AnswerCommit(m.ID, m.Allowed)
 		case *protocol.Remove:
 			if m.Kind == protocol.RemoveStage {
 				s.mu.Lock()

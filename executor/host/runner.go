@@ -16,6 +16,8 @@ type Runner interface {
 	Launch(t protocol.TaskDesc)
 	// Kill asks a task to end, which it reports as Killed. Tasks that have ended are ignored.
 	Kill(id int64, reason string)
+	// AnswerCommit answers RunnerConfig.AskCommit.
+	AnswerCommit(id int64, allowed bool)
 	// Remove cleans up stages, datasets and broadcasts. Map outputs are removed by the host.
 	Remove(r protocol.Remove)
 	// Close ends all tasks and frees what the runner holds.
@@ -36,6 +38,8 @@ type RunnerConfig struct {
 	// Report takes the end of a task. It may be called from any goroutine; it does not wait: what queues
 	// up is sent together.
 	Report func(protocol.TaskResult)
+	// AskCommit asks the driver whether a task may publish its output; Runner.AnswerCommit has the answer.
+	AskCommit func(id int64)
 	// Updates tells of cached blocks that came or went outside of a task.
 	Updates func([]protocol.BlockUpdate)
 }

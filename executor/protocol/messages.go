@@ -36,6 +36,8 @@ const (
 	kindKillExecutor
 	kindLog
 	kindStop
+	kindCommitRequest
+	kindCommitAnswer
 	kindEnd
 )
 
@@ -72,6 +74,10 @@ func newMessage(k kind) Message {
 		return new(Log)
 	case kindStop:
 		return new(Stop)
+	case kindCommitRequest:
+		return new(CommitRequest)
+	case kindCommitAnswer:
+		return new(CommitAnswer)
 	}
 	return nil
 }
@@ -126,6 +132,17 @@ type LaunchTasks struct {
 type KillTask struct {
 	ID     int64
 	Reason string
+}
+
+// CommitRequest asks for leave to publish what a task attempt wrote to the outside world; answered by CommitAnswer.
+type CommitRequest struct {
+	ID int64
+}
+
+// CommitAnswer says whether a task attempt may publish. One that may not ends as CommitDenied.
+type CommitAnswer struct {
+	ID      int64
+	Allowed bool
 }
 
 // TaskResults reports the ends of task attempts.
@@ -228,6 +245,8 @@ func (*ExecutorExited) kind() kind   { return kindExecutorExited }
 func (*KillExecutor) kind() kind     { return kindKillExecutor }
 func (*Log) kind() kind              { return kindLog }
 func (*Stop) kind() kind             { return kindStop }
+func (*CommitRequest) kind() kind    { return kindCommitRequest }
+func (*CommitAnswer) kind() kind     { return kindCommitAnswer }
 
 func (m *RegisterHost) write(w *writer) {
 	w.string(m.Host)
@@ -442,7 +461,7 @@ func (t *TaskResult) read(r *reader) {
 		return
 	}
 	t.Outcome = Outcome(r.byte())
-	if t.Outcome > Killed {
+	if t.Outcome > CommitDenied {
 		r.fail("a task result has an unknown outcome")
 		return
 	}
@@ -549,3 +568,13 @@ func (m *Log) read(r *reader) { *m = Log{Time: r.time(), Level: r.int(), Text: r
 
 func (m *Stop) write(w *writer) { w.string(m.Reason) }
 func (m *Stop) read(r *reader)  { m.Reason = r.string() }
+
+func (m *CommitRequest) write(w *writer) { w.int64(m.ID) }
+func (m *CommitRequest) read(r *reader)  { m.ID = r.int64() }
+
+func (m *CommitAnswer) write(w *writer) {
+	w.int64(m.ID)
+	w.bool(m.Allowed)
+}
+
+func (m *CommitAnswer) read(r *reader) { *m = CommitAnswer{ID: r.int64(), Allowed: r.bool()} }

@@ -62,6 +62,8 @@ func samples() []Message {
 		&KillExecutor{Epoch: 3, Reason: "silent"}, &KillExecutor{},
 		&Log{Time: at, Level: -4, Text: "hi"}, &Log{},
 		&Stop{Reason: "end"}, &Stop{},
+		&CommitRequest{ID: 7}, &CommitRequest{},
+		&CommitAnswer{ID: 8, Allowed: true}, &CommitAnswer{},
 	}
 }
 

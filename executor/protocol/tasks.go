@@ -41,10 +41,11 @@ type Outcome uint8
 
 // The outcomes. Only Failed counts against spark.task.maxFailures.
 const (
-	Succeeded   Outcome = iota
-	Failed              // the task returned an error or panicked
-	FetchFailed         // a map output could not be read: it is recomputed and the stage tried again
-	Killed              // as asked: cancelled, or another attempt was faster
+	Succeeded    Outcome = iota
+	Failed               // the task returned an error or panicked
+	FetchFailed          // a map output could not be read: it is recomputed and the stage tried again
+	Killed               // as asked: cancelled, or another attempt was faster
+	CommitDenied         // another attempt publishes its output
 )
 
 // TaskResult reports the end of a task attempt.

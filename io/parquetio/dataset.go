@@ -192,6 +192,9 @@ func (o writeOp[T]) Compute(t *rdd.Task, p int) (rdd.Stream[filesys.TaskFile], e
 			return nil, err
 		}
 	}
+	if err := t.AskCommit(); err != nil {
+		return nil, err
+	}
 	f, err := w.Close()
 	if err != nil {
 		return nil, err

@@ -95,10 +95,7 @@ func readOptions(name string) (options, error) {
 		o.attempts = n
 	}
 	if v := get("connection.timeout"); v != "" {
-		d, err := time.ParseDuration(v)
-		if n, e := strconv.ParseInt(v, 10, 64); e == nil { // as Hadoop: a number alone is milliseconds
-			d, err = time.Duration(n)*time.Millisecond, nil
-		}
+		d, err := parseTime(v)
 		if err != nil || d <= 0 {
 			return o, bad(v, "write a time such as 60s")
 		}
@@ -117,11 +114,20 @@ func readOptions(name string) (options, error) {
 	return o, nil
 }
 
-// parseSize reads 67108864, 64M or 64m.
+// parseTime reads 1500, 1500ms, 60s, 1min or 1h; a number alone is milliseconds, as Hadoop has it.
+func parseTime(s string) (time.Duration, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.Duration(n) * time.Millisecond, nil
+	}
+	return time.ParseDuration(strings.TrimSuffix(s, "in")) // 1min
+}
+
+// parseSize reads 67108864, 64M, 64m or 64mb.
 func parseSize(s string) (int64, error) {
 	shift := 0
-	if i := strings.IndexAny(strings.ToLower(s), "kmg"); i > 0 && i == len(s)-1 {
-		shift = 10 * (1 + strings.IndexByte("kmg", s[i]|0x20))
+	s = strings.TrimSuffix(strings.ToLower(s), "b")
+	if i := strings.IndexAny(s, "kmg"); i > 0 && i == len(s)-1 {
+		shift = 10 * (1 + strings.IndexByte("kmg", s[i]))
 		s = s[:i]
 	}
 	n, err := strconv.ParseInt(s, 10, 64)

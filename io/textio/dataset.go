@@ -174,6 +174,9 @@ func (o saveOp) Compute(t *rdd.Task, p int) (rdd.Stream[filesys.TaskFile], error
 			return nil, err
 		}
 	}
+	if err := t.AskCommit(); err != nil {
+		return nil, err
+	}
 	f, err := w.Close()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,72 @@
+package driver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+// publish is a writer to the outside world that notes in files which of its attempts may publish.
+type publish struct {
+	Dir  string
+	Dies bool // the first attempt, once it may
+}
+
+func (o publish) Compute(t *rdd.Task, p int) (rdd.Stream[int], error) {
+	name := func(word string) string { return filepath.Join(o.Dir, fmt.Sprintf("%d-%s-%d", p, word, t.Attempt)) }
+	err := t.AskCommit()
+	word := "allowed"
+	if errors.Is(err, rdd.ErrCommitDenied) {
+		word = "denied"
+	} else if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(name(word), nil, 0o600); err != nil {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("partition %d: %w", p, err)
+	}
+	if p == 0 && t.Attempt == 0 {
+		if o.Dies {
+			os.Exit(1)
+		}
+		// Slow from here on: the copy that speculation starts asks in vain.
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if _, err := os.Stat(filepath.Join(o.Dir, "0-denied-1")); err == nil {
+				return rdd.StreamOf([]int{p}), nil
+			}
+		}
+		return nil, errors.New("nobody was denied")
+	}
+	return rdd.StreamOf([]int{p}), nil
+}
+
+// Of two attempts that write the same partition one may publish; the right passes on when its holder dies.
+func TestOneAttemptPublishes(t *testing.T) {
+	t.Parallel()
+	for _, dies := range []bool{false, true} {
+		dir := t.TempDir()
+		sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.speculation", "true"), driver.Set("spark.speculation.quantile", "0.5"),
+			driver.Set("spark.speculation.multiplier", "1"), driver.Set("spark.speculation.minTaskRuntime", "20ms"), driver.Set("spark.speculation.interval", "10ms"))
+		rows, err := rdd.New[int](sc, "publish", publish{dir, dies}, 3, nil).Collect(context.Background())
+		if err != nil || fmt.Sprint(rows) != "[0 1 2]" {
+			t.Errorf("%v, %v", rows, err)
+		}
+		want := map[bool]string{false: "0-denied-1", true: "0-allowed-1"}[dies]
+		if _, err := os.Stat(filepath.Join(dir, want)); err != nil {
+			t.Error(err)
+		}
+		if allowed, _ := filepath.Glob(filepath.Join(dir, "*-allowed-*")); !dies && len(allowed) != 3 {
+			t.Errorf("%v were allowed", allowed)
+		}
+		sc.Stop()
+	}
+}
