@@ -15,58 +15,6 @@ func derive[U any](parent *rdd.Node, op rdd.Op[U], kind string) rdd.RDD[U] {
 	return rdd.New(parent.Session(), kind, op, parent.Partitions(), nil, rdd.Narrow{Node: parent})
 }
 
-// packOp makes blocks of rows.
-type packOp struct {
-	Rows     rdd.RDD[linalg.Instance]
-	Weighted bool
-	Bytes    int
-	Names    []string
-}
-
-// Compute implements rdd.Op.
-func (o packOp) Compute(t *rdd.Task, p int) (rdd.Stream[linalg.Block], error) {
-	in, err := o.Rows.Compute(t, p)
-	if err != nil {
-		return nil, err
-	}
-	return &packStream{in: in, pack: linalg.Packer{Weighted: o.Weighted, Bytes: o.Bytes}, partition: p}, nil
-}
-
-type packStream struct {
-	in        rdd.Stream[linalg.Instance]
-	pack      linalg.Packer
-	partition int
-	rows      []linalg.Instance
-	ended     bool
-}
-
-// Next implements rdd.Stream.
-func (s *packStream) Next() ([]linalg.Block, error) {
-	for !s.ended {
-		for len(s.rows) > 0 {
-			err := s.pack.Add(&s.rows[0])
-			if err != nil {
-				return nil, fmt.Errorf("partition %d: %w", s.partition, err)
-			}
-			s.rows = s.rows[1:]
-			if s.pack.Full() {
-				b, _ := s.pack.Take()
-				return []linalg.Block{b}, nil
-			}
-		}
-		var err error
-		if s.rows, err = s.in.Next(); err == io.EOF {
-			s.ended = true
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	if b, ok := s.pack.Take(); ok {
-		return []linalg.Block{b}, nil
-	}
-	return nil, io.EOF
-}
-
 // eachBlock calls f for every block of a partition until the task is cancelled.
 func eachBlock(t *rdd.Task, blocks rdd.RDD[linalg.Block], p int, f func(b *linalg.Block) error) error {
 	in, err := blocks.Compute(t, p)

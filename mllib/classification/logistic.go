@@ -33,6 +33,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spark-go/spark-go/mllib/feature"
 	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -162,7 +163,7 @@ func (lr *LogisticRegression) bounded() bool {
 // Fit trains a model on rows. Labels are the classes 0, 1, 2, …; all rows have the same number of features.
 func (lr LogisticRegression) Fit(ctx context.Context, rows rdd.RDD[linalg.Instance]) (*Model, error) {
 	bytes := int(lr.MaxBlockSizeInMB * (1 << 20))
-	return lr.fit(ctx, derive(rows.Node(), packOp{Rows: rows, Weighted: lr.Weighted, Bytes: bytes, Names: lr.FeatureNames}, "PackRows"), false)
+	return lr.fit(ctx, feature.Pack(rows, lr.Weighted, bytes), false)
 }
 
 // FitBlocks trains a model on rows that are blocks already, as feature.ReadBlocks makes them. Blocks that are cached are not cached again.

@@ -1,6 +1,3 @@
-// Package feature turns the columns of tables into what trainers iterate over.
-//
-// [ReadBlocks] goes from the column pages of Parquet straight to blocks of rows, without a struct or a vector for each row.
 package feature
 
 import (

@@ -167,3 +167,15 @@ func softmaxExtreme(m []float64, top float64) float64 {
 	}
 	return top
 }
+
+// LogisticLoss is log(1+exp(m)) - y·m, for y 0 or 1 and a margin m, which may be infinite.
+func LogisticLoss(m, y float64) float64 {
+	if math.IsInf(m, 0) {
+		if (m > 0) == (y > 0) {
+			return 0
+		}
+		return math.Inf(1)
+	}
+	loss, _ := logisticRow(m, y)
+	return loss
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,6 +18,7 @@ type flags struct {
 	partitions int
 	json, help bool
 	inputs     []*flag.Flag // whose defaults are files of the repository
+	switches   []string     // that may be followed by their value
 }
 
 func (f *flags) declare(name, what string) {
@@ -35,6 +37,12 @@ func (f *flags) String(p *string, name, value, usage string) { f.set.StringVar(p
 
 // Bool declares a switch.
 func (f *flags) Bool(p *bool, name string, usage string) { f.set.BoolVar(p, name, false, usage) }
+
+// Switch declares a flag that is true or false and, given alone, true. As other flags take their value after a space, so does it.
+func (f *flags) Switch(p *bool, name string, value bool, usage string) {
+	f.set.BoolVar(p, name, value, usage)
+	f.switches = append(f.switches, name)
+}
 
 // Input declares a flag for URIs: paths, directories, globs or comma lists of them. The default lies in the repository. A program that
 // will not read it sets *p to something else before Start.
@@ -107,7 +115,7 @@ func (f *flags) Partitions() []int {
 func (f *flags) JSON() bool { return f.json }
 
 func (f *flags) parse(args []string) error {
-	if err := f.set.Parse(args); err != nil {
+	if err := f.set.Parse(joinSwitches(args, f.switches)); err != nil {
 		// Package flag writes one dash.
 		s := strings.NewReplacer("flag -", "flag --", "defined: -", "defined: --", "argument: -", "argument: --").Replace(err.Error())
 		return fmt.Errorf("%s", s)
@@ -116,6 +124,21 @@ func (f *flags) parse(args []string) error {
 		return fmt.Errorf("unexpected argument %q: every setting is a flag", f.set.Arg(0))
 	}
 	return nil
+}
+
+// joinSwitches writes the value of a switch behind an equals sign, where package flag looks for it.
+func joinSwitches(args, switches []string) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		name := strings.TrimPrefix(strings.TrimPrefix(a, "-"), "-")
+		if len(name) < len(a) && slices.Contains(switches, name) && i+1 < len(args) && (args[i+1] == "true" || args[i+1] == "false") {
+			i++
+			a += "=" + args[i]
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // defaultInputs says what to do where an input was left to its default and the program does not run in the repository.
