@@ -16,6 +16,7 @@ import (
 
 	"github.com/spark-go/spark-go/io/filesys"
 	"github.com/spark-go/spark-go/io/hdfsfs"
+	"github.com/spark-go/spark-go/io/textio"
 )
 
 var datanodes = []string{"datanode1", "datanode2", "datanode3"}
@@ -342,8 +343,8 @@ func TestManySmallFiles(t *testing.T) {
 	group.Wait()
 	t.Logf("written after %v", time.Since(began))
 	began = time.Now()
-	uri := os.Getenv("SPARK_GO_TEST_HDFS") + dir
-	infos, err := filesys.Expand(t.Context(), uri)
+	all := uri(t, dir)
+	infos, err := filesys.Expand(t.Context(), all)
 	if err != nil || len(infos) != files {
 		t.Fatalf("%d files, %v", len(infos), err)
 	}
@@ -363,6 +364,15 @@ func TestManySmallFiles(t *testing.T) {
 	}
 	group.Wait()
 	t.Logf("read after %v", time.Since(began))
+	began = time.Now()
+	lines := textio.Lines(session(t), all)
+	if n := lines.NumPartitions(); n < 32 || n > 400 {
+		t.Errorf("packed into %d tasks", n)
+	}
+	if n, err := lines.Count(t.Context()); err != nil || n != files {
+		t.Errorf("%d lines, %v", n, err)
+	}
+	t.Logf("counted by a job of %d tasks after %v", lines.NumPartitions(), time.Since(began))
 }
 
 func TestLargeFile(t *testing.T) {

@@ -1,0 +1,4 @@
+package job
+
+// The file systems that inputs and outputs may lie on besides the local disk.
+import _ "github.com/spark-go/spark-go/io/hdfsfs"
