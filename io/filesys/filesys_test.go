@@ -259,8 +259,16 @@ func TestSplits(t *testing.T) {
 	if got := (SplitOptions{OpenCostBytes: 4}).Pack(pieces, 40); !slices.Equal(got, []int{2, 3, 6, 7}) {
 		t.Errorf("Pack = %v", got)
 	}
-	if got := (SplitOptions{OpenCostBytes: 100}).Pack([]Piece{{0, 10}, {0, 10}, {0, 10}, {1, 10}, {1, 10}}, 130); !slices.Equal(got, []int{3, 5}) {
+	if got := (SplitOptions{OpenCostBytes: 100}).Pack([]Piece{{0, 10}, {0, 10}, {0, 10}, {1, 10}, {1, 10}}, 120); !slices.Equal(got, []int{3, 5}) {
 		t.Errorf("Pack of two files = %v", got)
+	}
+	// Row groups of 1.2 MB in files of 25 MB: opening a file must not fill the target, or each would be a task of its own.
+	var groups []Piece
+	for i := range 80 {
+		groups = append(groups, Piece{i / 20, 1_240_000})
+	}
+	if o := (SplitOptions{}); len(o.Pack(groups, o.Target(80*1_240_000, 4))) != 28 {
+		t.Errorf("80 row groups in 4 files make %d tasks, want 28", len(o.Pack(groups, o.Target(80*1_240_000, 4))))
 	}
 	if got := (SplitOptions{MinPartitions: 2}).Pack(pieces, 60); !slices.Equal(got, []int{2, 6, 7}) {
 		t.Errorf("Pack into few = %v", got)

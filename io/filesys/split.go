@@ -77,8 +77,9 @@ type Piece struct {
 
 // Pack groups consecutive pieces into tasks: the index after the last piece of each
 // task. A piece joins the current task if the task's bytes, with the open cost
-// of each of its files, stay within target (or a tenth more); a larger piece is a task of its
-// own. Pieces keep their order.
+// of each of its files but the first, stay within target (or a tenth more); a larger piece is a task of
+// its own. The first file is free because a task opens one anyway: counted, it would fill the target
+// of a small input, and every piece would be a task. Pieces keep their order.
 func (o SplitOptions) Pack(pieces []Piece, target int64) []int {
 	o = o.withDefaults()
 	open := o.OpenCostBytes
@@ -89,12 +90,12 @@ func (o SplitOptions) Pack(pieces []Piece, target int64) []int {
 	var filled int64
 	for i, p := range pieces {
 		cost := p.Bytes
-		if i == 0 || p.File != pieces[i-1].File {
+		if i > 0 && p.File != pieces[i-1].File {
 			cost += open
 		}
 		if i > 0 && filled+cost > target+target/10 {
 			ends = append(ends, i)
-			filled, cost = 0, p.Bytes+open
+			filled, cost = 0, p.Bytes
 		}
 		filled += cost
 	}

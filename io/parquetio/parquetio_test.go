@@ -489,7 +489,7 @@ func TestPlanSplits(t *testing.T) {
 			t.Errorf("asked for %d partitions: %d with %d rows", n, len(parts), total)
 		}
 	}
-	if parts, err := PlanSplits(t.Context(), files, filesys.SplitOptions{}); err != nil || len(parts) != 2 || len(parts[0]) != 1 || parts[0][0].Last != 10 {
+	if parts, err := PlanSplits(t.Context(), files, filesys.SplitOptions{}); err != nil || len(parts) != 1 || len(parts[0]) != 2 || parts[0][0].Last != 10 {
 		t.Errorf("%+v, %v", parts, err)
 	}
 	bad := filesys.Info{URI: "mem://plan/none", Size: 100}

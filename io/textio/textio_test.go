@@ -162,8 +162,8 @@ func TestPlan(t *testing.T) {
 	for i := range 100 {
 		files = append(files, filesys.Info{Path: fmt.Sprint(i), URI: fmt.Sprint(i), Size: 1000})
 	}
-	if got := len(PlanLines(files, filesys.SplitOptions{})); got != 34 {
-		t.Errorf("100 small files make %d partitions, want 34 (three open costs each)", got)
+	if got := len(PlanLines(files, filesys.SplitOptions{})); got != 25 {
+		t.Errorf("100 small files make %d partitions, want 25 (four files, three open costs each)", got)
 	}
 	if got := len(PlanFiles(files, filesys.SplitOptions{MinPartitions: 2})); got != 2 {
 		t.Errorf("100 small files asked into 2 make %d partitions", got)
