@@ -131,6 +131,21 @@ func (a reduceAgg[V]) Create(v V) V     { return v }
 func (a reduceAgg[V]) Merge(c, v V) V   { return a.F(c, v) }
 func (a reduceAgg[V]) Combine(c, d V) V { return a.F(c, d) }
 
+// MergeAll and CombineAll make it a shuffle.BulkAggregator.
+func (a reduceAgg[V]) MergeAll(c []V, at []uint32, v []V) []V {
+	f := a.F
+	for i, id := range at {
+		if int(id) < len(c) {
+			c[id] = f(c[id], v[i])
+		} else {
+			c = append(c, v[i])
+		}
+	}
+	return c
+}
+
+func (a reduceAgg[V]) CombineAll(c []V, at []uint32, d []V) []V { return a.MergeAll(c, at, d) }
+
 // FoldByKey is ReduceByKey that starts each key's values, in every map partition, at zero.
 func FoldByKey[K comparable, V any](r RDD[Pair[K, V]], zero V, f func(V, V) V, partitions ...int) RDD[Pair[K, V]] {
 	return combine(r, "FoldByKey", partitions, nil, Aggregator[V, V](foldAgg[V, V]{zero, f, f}), true, checkFuncs("FoldByKey", f))

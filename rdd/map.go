@@ -84,7 +84,8 @@ func (s *filterStream[T]) Next() ([]T, error) {
 }
 
 // FlatMap replaces every row by the rows that f returns for it, none or many. The slice may be reused by f for the next row:
-// its elements are copied. Where allocating it for each row is too slow, use FlatMapSeq or MapPartitions.
+// its elements are copied. Where allocating it for each row is too slow, use FlatMapSeq or MapPartitions. strings.Fields allocates
+// nothing: it is known, and lines are split whole.
 func FlatMap[T, U any](r RDD[T], f func(T) []U) RDD[U] {
 	return derive(r, "FlatMap", flatMapOp[T, U]{r, f}, checkFuncs("FlatMap", f))
 }
@@ -98,6 +99,9 @@ func (o flatMapOp[T, U]) Compute(t *Task, p int) (Stream[U], error) {
 	in, err := o.Parent.Compute(t, p)
 	if err != nil {
 		return nil, err
+	}
+	if s := fieldsOf[T, U](in, o.F); s != nil {
+		return s, nil
 	}
 	return &flatMapStream[T, U]{in: in, f: o.F}, nil
 }
@@ -131,6 +135,8 @@ func (s *flatMapStream[T, U]) Next() ([]U, error) {
 // FlatMapSeq is FlatMap for functions that yield their rows one by one and so need no slice:
 //
 //	words := rdd.FlatMapSeq(lines, strings.FieldsSeq)
+//
+// strings.FieldsSeq itself is known, and costs no call for each word.
 func FlatMapSeq[T, U any](r RDD[T], f func(T) iter.Seq[U]) RDD[U] {
 	return derive(r, "FlatMapSeq", flatMapSeqOp[T, U]{r, f}, checkFuncs("FlatMapSeq", f))
 }
@@ -144,6 +150,9 @@ func (o flatMapSeqOp[T, U]) Compute(t *Task, p int) (Stream[U], error) {
 	in, err := o.Parent.Compute(t, p)
 	if err != nil {
 		return nil, err
+	}
+	if s := fieldsOf[T, U](in, o.F); s != nil {
+		return s, nil
 	}
 	return &flatMapSeqStream[T, U]{in: in, f: o.F}, nil
 }

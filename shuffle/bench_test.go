@@ -21,6 +21,20 @@ func (sumInt) Create(v int64) int64     { return v }
 func (sumInt) Merge(c, v int64) int64   { return c + v }
 func (sumInt) Combine(c, d int64) int64 { return c + d }
 
+// MergeAll and CombineAll make it a BulkAggregator, as rdd.ReduceByKey's is.
+func (sumInt) MergeAll(c []int64, at []uint32, v []int64) []int64 {
+	for i, id := range at {
+		if int(id) < len(c) {
+			c[id] += v[i]
+		} else {
+			c = append(c, v[i])
+		}
+	}
+	return c
+}
+
+func (s sumInt) CombineAll(c []int64, at []uint32, d []int64) []int64 { return s.MergeAll(c, at, d) }
+
 // batches cuts rows into what a stage hands over at once.
 func batches[T any](rows []T, f func([]T)) {
 	for len(rows) > 0 {
@@ -44,9 +58,10 @@ func count[T any](b testing.TB, s Stream[T]) int {
 	}
 }
 
-func zipfWords(n int) []Pair[string, int64] {
+// zipfWords are words of which a few make most, of a vocabulary of that size.
+func zipfWords(n, vocabulary int) []Pair[string, int64] {
 	r := rand.New(rand.NewPCG(1, 2))
-	z := rand.NewZipf(r, 1.07, 4, 1<<22)
+	z := rand.NewZipf(r, 1.07, 4, uint64(vocabulary))
 	var words []byte
 	ends := make([]int, n)
 	for i := range ends {
@@ -115,7 +130,11 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func BenchmarkCombineWords(b *testing.B) { benchCombine(b, zipfWords(4_000_000)) }
+func BenchmarkCombineWords(b *testing.B) {
+	for _, vocabulary := range []int{200_000, 4_000_000} {
+		b.Run(fmt.Sprint(vocabulary), func(b *testing.B) { benchCombine(b, zipfWords(4_000_000, vocabulary)) })
+	}
+}
 
 func BenchmarkCombineInts(b *testing.B) {
 	for _, distinct := range []int{1000, 1_000_000} {

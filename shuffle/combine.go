@@ -12,6 +12,10 @@ import (
 type Combiner[K comparable, V, C any] struct {
 	*keyed[K]
 	agg    Aggregator[V, C]
+	bulk   BulkAggregator[V, C] // agg, if it is one and rows are small enough to be copied for it
+	bulkV  []V
+	bulkC  []C
+	near   []C
 	states *states[K, C]
 	values *spillLog[Pair[K, V]]
 	scrV   []Pair[K, V]
@@ -23,6 +27,12 @@ const (
 	kindState int8 = iota
 	kindValue
 )
+
+// bulkSize is the largest state for which values are copied into an array for a BulkAggregator.
+const bulkSize = 32
+
+// bulkTouch is from how many states on they are touched before they are folded.
+const bulkTouch = 1 << 15
 
 // NewCombiner returns a Combiner. It fails if K cannot be a key, or if V or C cannot travel.
 func NewCombiner[K comparable, V, C any](ctx context.Context, env *Env, agg Aggregator[V, C]) (*Combiner[K, V, C], error) {
@@ -40,6 +50,9 @@ func newCombiner[K comparable, V, C any](ctx context.Context, env *Env, agg Aggr
 	}
 	if c.states, err = newStates[K, C](k); err != nil {
 		return nil, err
+	}
+	if bulk, ok := agg.(BulkAggregator[V, C]); ok && c.states.size <= bulkSize {
+		c.bulk = bulk
 	}
 	k.columns = []column{c.states, spillOnly[Pair[K, V]]{c.values}}
 	return c, nil
@@ -71,6 +84,13 @@ func (c *Combiner[K, V, C]) add(rows []Pair[K, V]) error {
 		s := c.states.reserve(len(batch))
 		ids := c.ids[:len(batch)]
 		lookup(c.table, batch, hashes, ids)
+		if c.bulk != nil {
+			c.bulkV = valuesOf(batch, c.bulkV)
+			c.touch(s, ids)
+			s = c.bulk.MergeAll(s, ids, c.bulkV)
+			c.states.took(s, len(batch))
+			continue
+		}
 		for i := range batch {
 			id := int(ids[i])
 			if id < len(s) {
@@ -82,6 +102,32 @@ func (c *Combiner[K, V, C]) add(rows []Pair[K, V]) error {
 		c.states.took(s, len(batch))
 	}
 	return nil
+}
+
+// touch loads the states that are about to change, which brings them into the cache: no load waits for the fold of another.
+func (c *Combiner[K, V, C]) touch(s []C, ids []uint32) {
+	if len(s) < bulkTouch || c.states.sizer != nil {
+		return
+	}
+	if c.near == nil {
+		c.near = make([]C, addRows)
+	}
+	near, last := c.near[:len(ids)], len(s)-1
+	for i, id := range ids {
+		near[i] = s[min(int(id), last)]
+	}
+}
+
+// valuesOf copies the values of rows, at most addRows, to out.
+func valuesOf[K comparable, V any](rows []Pair[K, V], out []V) []V {
+	if cap(out) < addRows {
+		out = make([]V, addRows)
+	}
+	out = out[:len(rows)]
+	for i := range rows {
+		out[i] = rows[i].Value
+	}
+	return out
 }
 
 // AddCombined folds combiners of the same keys in, in order: each after all that was added before it. rows is not kept, but the
@@ -110,6 +156,13 @@ func (c *Combiner[K, V, C]) addCombined(rows []Pair[K, C]) error {
 		s := c.states.reserve(len(batch))
 		ids := c.ids[:len(batch)]
 		lookup(c.table, batch, hashes, ids)
+		if c.bulk != nil {
+			c.bulkC = valuesOf(batch, c.bulkC)
+			c.touch(s, ids)
+			s = c.bulk.CombineAll(s, ids, c.bulkC)
+			c.states.took(s, len(batch))
+			continue
+		}
 		for i := range batch {
 			id := int(ids[i])
 			if id < len(s) {

@@ -189,7 +189,12 @@ func (k *keyed[K]) evict() (bool, error) {
 // they are not all, with their hashes.
 func splitRows[K comparable, V any](k *keyed[K], rows []Pair[K, V], scratch *[]Pair[K, V], log *spillLog[Pair[K, V]]) ([]Pair[K, V], []uint64, error) {
 	hashes := k.hashes[:len(rows)]
-	codec.HashField(k.table.ops, rows, 0, hashes)
+	words := k.table.batch // nil unless keys are texts
+	if words != nil {
+		codec.HashTexts(k.table.ops, rows, 0, hashes, words)
+	} else {
+		codec.HashField(k.table.ops, rows, 0, hashes)
+	}
 	if k.remap != nil {
 		for i, h := range hashes {
 			hashes[i] = k.remap(h)
@@ -203,6 +208,9 @@ func splitRows[K comparable, V any](k *keyed[K], rows []Pair[K, V], scratch *[]P
 		b := k.bucket(hashes[i])
 		if b < k.resident {
 			hashes[len(kept)] = hashes[i]
+			if words != nil {
+				words[len(kept)] = words[i]
+			}
 			kept = append(kept, rows[i])
 			continue
 		}

@@ -40,6 +40,15 @@ type Aggregator[V, C any] interface {
 	Combine(c C, d C) C // two combiners of the same key, c's rows before d's; may change and return c
 }
 
+// BulkAggregator is an Aggregator that folds many values at a call, where a call for each would cost more than the fold. MergeAll does for
+// every i in turn: where at[i] is less than len(c), c[at[i]] = Merge(c[at[i]], v[i]); else, at[i] being len(c), it appends Create(v[i]).
+// CombineAll does so with Combine, and appends d[i]. Both return c.
+type BulkAggregator[V, C any] interface {
+	Aggregator[V, C]
+	MergeAll(c []C, at []uint32, v []V) []C
+	CombineAll(c []C, at []uint32, d []C) []C
+}
+
 // Memory is an executor's budget for execution. Acquire asks for n more bytes and returns how many were granted, from 0 to n;
 // it never waits. Release gives bytes back.
 type Memory interface {

@@ -21,7 +21,11 @@ type table[K comparable] struct {
 	shift  uint8
 	keys   []K
 	hashes []uint64
-	heap   int64 // bytes that the keys point to, estimated unless K is string
+	words  []uint64 // the codec.TextWord of each key, if keys are texts: most are short, and known by it
+	tails  []uint64 // the codec.TextTail of those of 8 to 15 bytes
+	batch  []uint64 // the words of the rows that are looked up, nil if keys are no texts
+	got    []uint64 // scratch of probe
+	heap   int64    // bytes that the keys point to, estimated unless K is string
 	text   textArena
 	sizer  *codec.Codec[K] // nil if keys point to nothing
 }
@@ -44,6 +48,10 @@ func newTable[K comparable]() (*table[K], error) {
 	if !c.Fixed() {
 		t.sizer = c
 	}
+	if t.ops.Text() {
+		t.batch = make([]uint64, addRows)
+	}
+	t.got = make([]uint64, addRows)
 	t.reset(0)
 	return t, nil
 }
@@ -55,6 +63,9 @@ func (t *table[K]) reset(n int) {
 	t.shift = uint8(64 - bits.Len(uint(slots-1)))
 	c := max(n, tableSlots/2)
 	t.keys, t.hashes = make([]K, 0, c), make([]uint64, 0, c)
+	if t.batch != nil {
+		t.words, t.tails = make([]uint64, 0, c), make([]uint64, 0, c)
+	}
 	t.heap, t.text = 0, textArena{}
 }
 
@@ -79,6 +90,9 @@ func capFor(had, n int) int {
 func (t *table[K]) bytes(n int, keySize int64) (held, peak int64) {
 	c := capFor(cap(t.keys), n)
 	slots := max(slotsFor(n), len(t.slots))
+	if t.batch != nil {
+		keySize += 16 // word and tail
+	}
 	held = 8*int64(slots) + int64(c)*(keySize+8) + t.heap
 	peak = held
 	if c > cap(t.keys) {
@@ -93,6 +107,10 @@ func (t *table[K]) reserve(n int) {
 	if c := capFor(cap(t.keys), n); c > cap(t.keys) {
 		t.keys = append(make([]K, 0, c), t.keys...)
 		t.hashes = append(make([]uint64, 0, c), t.hashes...)
+		if t.batch != nil {
+			t.words = append(make([]uint64, 0, c), t.words...)
+			t.tails = append(make([]uint64, 0, c), t.tails...)
+		}
 	}
 	if slots := slotsFor(n); slots > len(t.slots) {
 		t.slots = make([]uint64, slots)
@@ -119,7 +137,7 @@ func lookup[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64
 	var pending [addRows]uint16
 	for _, i := range pending[:probe(t, rows, hashes, ids, &pending)] {
 		h := hashes[i]
-		at, id := t.search(rows[i].Key, h)
+		at, id := t.search(rows[i].Key, h, int(i))
 		if id == noID {
 			id = uint32(len(t.keys))
 			t.slots[at] = h<<32 | uint64(id+1)
@@ -133,25 +151,30 @@ func lookup[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64
 func find[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, ids []uint32) {
 	var pending [addRows]uint16
 	for _, i := range pending[:probe(t, rows, hashes, ids, &pending)] {
-		_, ids[i] = t.search(rows[i].Key, hashes[i])
+		_, ids[i] = t.search(rows[i].Key, hashes[i], int(i))
 	}
 }
 
 // probe finds the keys that lie in the first slot they may lie in, which are most. It notes the positions of the others, in order,
 // and returns how many they are.
 //
-// A big table misses the cache at nearly every row. Neither loop waits for the row before, so that the processor has many of
-// these misses under way at once.
+// A big table misses the cache at nearly every row. So loops that touch it do nothing else, and no row waits for the one before:
+// the processor has many of these misses under way at once.
 func probe[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, ids []uint32, pending *[addRows]uint16) int {
 	slots, mask, shift := t.slots, uint64(len(t.slots)-1), t.shift
-	hashes, ids = hashes[:len(rows)], ids[:len(rows)]
+	got, hashes, ids := t.got[:len(rows)], hashes[:len(rows)], ids[:len(rows)]
 	for i, h := range hashes {
-		s := slots[h*slotMix>>shift&mask]
+		got[i] = slots[h*slotMix>>shift&mask]
+	}
+	for i, s := range got {
 		id := uint32(s) - 1 // noID if the slot is empty
-		if s>>32 != h&0xffffffff {
+		if s>>32 != hashes[i]&0xffffffff {
 			id = noID
 		}
 		ids[i] = id
+	}
+	if t.batch != nil {
+		return probeTexts(t, rows, ids, pending)
 	}
 	keys, n := t.keys, 0
 	if t.iface {
@@ -166,8 +189,39 @@ func probe[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64,
 	return n
 }
 
-// search follows the slots of a hash to the number of a key, or to the empty slot where it belongs.
-func (t *table[K]) search(key K, h uint64) (at uint64, id uint32) {
+// probeTexts is the end of probe for texts: it compares their words.
+func probeTexts[K comparable, V any](t *table[K], rows []Pair[K, V], ids []uint32, pending *[addRows]uint16) int {
+	words, n := t.words, 0
+	got, batch := t.got[:len(rows)], t.batch[:len(rows)]
+	if len(words) > 0 {
+		last := len(words) - 1
+		for i, id := range ids {
+			got[i] = words[min(int(id), last)]
+		}
+	}
+	for i, w := range batch {
+		if id := ids[i]; int(id) >= len(words) || got[i] != w || w > codec.ShortText && !t.sameText(id, w, rows[i].Key) {
+			pending[n&(addRows-1)] = uint16(i)
+			n++
+		}
+	}
+	return n
+}
+
+// sameText reports whether key, whose word is that of the key with number id, is that key.
+func (t *table[K]) sameText(id uint32, word uint64, key K) bool {
+	if word <= codec.ShortText {
+		return true
+	}
+	if word <= codec.MiddleText {
+		return t.tails[id] == codec.TextTail(t.ops.TextOf(key))
+	}
+	return t.keys[id] == key
+}
+
+// search follows the slots of a hash to the number of a key, or to the empty slot where it belongs. The key is that of row i of those that
+// are looked up.
+func (t *table[K]) search(key K, h uint64, i int) (at uint64, id uint32) {
 	slots, mask := t.slots, uint64(len(t.slots)-1)
 	at = h * slotMix >> t.shift & mask
 	for {
@@ -177,9 +231,14 @@ func (t *table[K]) search(key K, h uint64) (at uint64, id uint32) {
 		}
 		if s>>32 == h&0xffffffff {
 			id := uint32(s) - 1
+			switch {
+			case t.batch != nil:
+				if t.words[id] == t.batch[i] && t.sameText(id, t.batch[i], key) {
+					return at, id
+				}
 			// Low halves of hashes differ for nearly all keys that differ, and where they do not, Equal knows what == does not: that
 			// NaN is NaN.
-			if !t.iface && t.keys[id] == key || t.ops.Equal(t.keys[id], key) {
+			case !t.iface && t.keys[id] == key || t.ops.Equal(t.keys[id], key):
 				return at, id
 			}
 		}
@@ -214,9 +273,22 @@ func (t *table[K]) insert(key K, hash uint64) {
 	}
 	t.keys = append(t.keys, key)
 	t.hashes = append(t.hashes, hash)
+	if t.batch != nil {
+		t.addWord(key)
+	}
 	if t.sizer != nil && len(t.keys)&(len(t.keys)-1) == 0 && t.text.bytes == 0 {
 		t.measure()
 	}
+}
+
+// addWord adds what a text is known by.
+func (t *table[K]) addWord(key K) {
+	s := t.ops.TextOf(key)
+	w, tail := codec.TextWord(s), uint64(0)
+	if w > codec.ShortText && w <= codec.MiddleText {
+		tail = codec.TextTail(s)
+	}
+	t.words, t.tails = append(t.words, w), append(t.tails, tail)
 }
 
 // measure estimates what the keys point to.
@@ -244,6 +316,12 @@ func (t *table[K]) keep(ids []uint32, n int) {
 		}
 		keys = append(keys, key)
 		hashes = append(hashes, t.hashes[i])
+	}
+	if t.batch != nil {
+		t.words, t.tails = make([]uint64, 0, cap(keys)), make([]uint64, 0, cap(keys))
+		for _, key := range keys {
+			t.addWord(key)
+		}
 	}
 	t.keys, t.hashes, t.text, t.heap = keys, hashes, text, text.bytes
 	t.measure()

@@ -90,6 +90,47 @@ func hashStrings(p unsafe.Pointer, stride uintptr, out []uint64) {
 	}
 }
 
+// hashTexts is hashStrings that also sets words[i] to the word of each text; see TextWord. The two share the load.
+//
+//go:norace
+//go:nocheckptr
+func hashTexts(p unsafe.Pointer, stride uintptr, out, words []uint64) {
+	var off uintptr
+	words = words[:len(out)]
+	for i := range out {
+		s := *(*string)(unsafe.Add(p, off))
+		off += stride
+		q, n := unsafe.Pointer(unsafe.StringData(s)), len(s)
+		if wideLoads && uint(n-1) < 7 && uintptr(q)&pageMask <= pageMask-7 {
+			x := *(*uint64)(q) & (^uint64(0) >> ((64 - uint(n)*8) & 63)) // as in loadShort
+			words[i] = x | uint64(n)<<56
+			out[i] = hashWord(x, n)
+			continue
+		}
+		words[i] = TextWord(s)
+		out[i] = hashMemory(q, n)
+	}
+}
+
+// TextWord returns the first seven bytes of a text and, in the highest byte, its length, 255 for all that are longer. Up to ShortText
+// it stands for one text alone; up to MiddleText it does so together with TextTail. So a table sees that such keys are equal without
+// following a pointer to their bytes.
+func TextWord(s string) uint64 {
+	n := len(s)
+	return loadShort(unsafe.Pointer(unsafe.StringData(s)), min(n, 7)) | uint64(min(n, 255))<<56
+}
+
+// TextTail returns the last eight bytes of a text of 8 to 15 bytes.
+func TextTail(s string) uint64 {
+	return load64(unsafe.Pointer(unsafe.StringData(s[:8])), len(s)-8)
+}
+
+// The greatest words of texts of at most 7 and at most 15 bytes; see TextWord.
+const (
+	ShortText  = 8<<56 - 1
+	MiddleText = 16<<56 - 1
+)
+
 func hashLong(p unsafe.Pointer, n int) uint64 {
 	x := uint64(n) * mul4
 	at := 0

@@ -95,6 +95,29 @@ func HashField[R any, K comparable](o *KeyOps[K], rows []R, offset uintptr, out 
 	o.hashStrided(unsafe.Add(unsafe.Pointer(unsafe.SliceData(rows)), offset), size, out[:len(rows)])
 }
 
+// Text reports whether keys are texts, which HashTexts takes.
+func (o *KeyOps[K]) Text() bool { return o.kind == leafString }
+
+// TextOf returns the text of a key that is one.
+func (o *KeyOps[K]) TextOf(k K) string {
+	if o.kind != leafString {
+		panic("codec: TextOf: the key is no text")
+	}
+	return *(*string)(unsafe.Pointer(&k))
+}
+
+// HashTexts is HashField for keys that are texts. It also sets words[i] to the TextWord of each. words must be as long as rows.
+func HashTexts[R any, K comparable](o *KeyOps[K], rows []R, offset uintptr, out, words []uint64) {
+	size := unsafe.Sizeof(*new(R))
+	if o.kind != leafString || offset > size || o.size > size-offset {
+		panic("codec: HashTexts: the key is no text within its row")
+	}
+	if len(rows) == 0 {
+		return
+	}
+	hashTexts(unsafe.Add(unsafe.Pointer(unsafe.SliceData(rows)), offset), size, out[:len(rows)], words)
+}
+
 func (o *KeyOps[K]) hashStrided(p unsafe.Pointer, stride uintptr, out []uint64) {
 	var off uintptr
 	switch o.kind {

@@ -310,3 +310,46 @@ func TestOrder(t *testing.T) {
 	}
 	checkOrder(t, words)
 }
+
+// Texts with equal words, and equal tails where they need them, are equal texts.
+func TestTextWords(t *testing.T) {
+	type row struct {
+		N   int32
+		Key string
+	}
+	var rows []row
+	for n := range 300 {
+		base := strings.Repeat("a", n)
+		rows = append(rows, row{0, base})
+		for i := range min(n, 20) {
+			rows = append(rows, row{0, base[:i] + "\x00" + base[i+1:]}, row{0, base[:i] + "\xff" + base[i+1:]})
+		}
+	}
+	ops := keys[string](t)
+	hashes, words := make([]uint64, len(rows)), make([]uint64, len(rows))
+	HashTexts(ops, rows, unsafe.Offsetof(rows[0].Key), hashes, words)
+	type word struct{ word, tail uint64 }
+	seen := map[word]string{}
+	for i, r := range rows {
+		if hashes[i] != HashString(r.Key) || words[i] != TextWord(r.Key) || ops.TextOf(r.Key) != r.Key {
+			t.Fatalf("%q: hash %x, word %x", r.Key, hashes[i], words[i])
+		}
+		if (words[i] <= ShortText) != (len(r.Key) <= 7) || (words[i] <= MiddleText) != (len(r.Key) <= 15) {
+			t.Fatalf("%q: word %x", r.Key, words[i])
+		}
+		w := word{word: words[i]}
+		if len(r.Key) > 15 {
+			continue
+		}
+		if len(r.Key) > 7 {
+			w.tail = TextTail(r.Key)
+		}
+		if s, ok := seen[w]; ok && s != r.Key {
+			t.Fatalf("%q and %q are both %x", s, r.Key, w)
+		}
+		seen[w] = r.Key
+	}
+	if !ops.Text() || keys[int64](t).Text() {
+		t.Error("Text")
+	}
+}
