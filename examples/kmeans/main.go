@@ -9,6 +9,7 @@ import (
 
 	"github.com/spark-go/spark-go/examples/internal/job"
 	"github.com/spark-go/spark-go/io/filesys"
+	"github.com/spark-go/spark-go/io/parquetio"
 	"github.com/spark-go/spark-go/mllib/clustering"
 	"github.com/spark-go/spark-go/mllib/feature"
 	"github.com/spark-go/spark-go/rdd"
@@ -43,16 +44,21 @@ func main() {
 		j.Check(w.Abort())
 	}
 
-	assemble := feature.Assembler{}
-	if features != "" {
-		assemble.Features = []string{features}
-	}
-	for _, name := range strings.Split(exclude, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			assemble.Exclude = append(assemble.Exclude, name)
+	columns := feature.Columns{List: features}
+	if features == "" {
+		schema, err := parquetio.ReadSchema(ctx, input)
+		j.Check(err)
+		without := job.List(exclude)
+		for _, name := range without {
+			if _, ok := schema.Field(name); !ok {
+				j.Fail("%s has no column %q that could be left out: it has %s", input, name, strings.Join(job.Names(schema), ", "))
+			}
+		}
+		if columns.Features = feature.NumericColumns(schema, without...); len(columns.Features) == 0 {
+			j.Fail("%s has no column of numbers left: it has %s", input, strings.Join(job.Names(schema), ", "))
 		}
 	}
-	points, _, err := assemble.Read(ctx, sc, input, j.Partitions()...)
+	points, err := feature.ReadBlocks(ctx, sc, input, columns, j.Partitions()...)
 	j.Check(err)
 	if n := j.Partitions(); n != nil && points.NumPartitions() > n[0] {
 		points = rdd.Coalesce(points, n[0])

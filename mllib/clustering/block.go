@@ -4,31 +4,20 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
 
-// block is some consecutive points, as one matrix: Sparse if it has rows, else Dense.
-type block struct {
-	Dense  linalg.DenseBlock
-	Sparse linalg.CSRBlock
-}
+// block is some consecutive points, as one matrix.
+type block linalg.Block
 
 func (b *block) rows() int { return b.Dense.Rows + b.Sparse.Rows }
 
 func (b *block) cols() int { return max(b.Dense.Cols, b.Sparse.Cols) }
 
-func (b *block) weight(row int) float64 {
-	w := b.Dense.Weights
-	if b.Sparse.Rows > 0 {
-		w = b.Sparse.Weights
-	}
-	if w == nil {
-		return 1
-	}
-	return w[row]
-}
+func (b *block) weight(row int) float64 { return weightOf((*linalg.Block)(b).Weights(), row) }
 
 // copyRow writes a point into x, which has a number a column, less shift unless that is nil.
 func (b *block) copyRow(row int, x, shift []float64) {
@@ -85,7 +74,7 @@ type (
 		Pack   packing
 	}
 	denseOp struct {
-		Points rdd.RDD[linalg.DenseBlock]
+		Points rdd.RDD[linalg.Block]
 		Pack   packing
 	}
 )
@@ -114,7 +103,7 @@ func (o denseOp) Compute(t *rdd.Task, p int) (rdd.Stream[block], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &packStream[linalg.DenseBlock]{in: in, packer: packer{packing: o.Pack, partition: p}, add: (*packer).addBlock}, nil
+	return &packStream[linalg.Block]{in: in, packer: packer{packing: o.Pack, partition: p}, add: (*packer).addBlock}, nil
 }
 
 // packStream yields one block at a time.
@@ -266,25 +255,25 @@ func (p *packer) check(values []float64, size int, weight float64) (scale float6
 }
 
 // addBlock takes a block as it is, or scales its rows.
-func (p *packer) addBlock(b linalg.DenseBlock) error {
+func (p *packer) addBlock(b linalg.Block) error {
 	if err := b.Check(); err != nil {
 		return fmt.Errorf("a block of partition %d: %w", p.partition, err)
 	}
-	if b.Rows == 0 {
+	if b.Rows() == 0 {
 		return nil
 	}
-	buf := make([]float64, b.Cols)
+	if b.Sparse.Rows > 0 {
+		return p.addSparse(b.Sparse)
+	}
+	d := b.Dense
+	buf := make([]float64, d.Cols)
 	var scaled []float64
 	if p.Unit {
-		scaled = make([]float64, 0, b.Rows*b.Cols)
+		scaled = make([]float64, 0, d.Rows*d.Cols)
 	}
-	for i := range b.Rows {
-		w := 1.0
-		if b.Weights != nil {
-			w = b.Weights[i]
-		}
-		x := b.Row(i, buf)
-		scale, err := p.check(x, b.Cols, w)
+	for i := range d.Rows {
+		x := d.Row(i, buf)
+		scale, err := p.check(x, d.Cols, weightOf(d.Weights, i))
 		if err != nil {
 			return err
 		}
@@ -295,11 +284,46 @@ func (p *packer) addBlock(b linalg.DenseBlock) error {
 		}
 		p.row++
 	}
-	b.Labels = nil
+	d.Labels = nil
 	if p.Unit {
-		b.F64, b.F32 = scaled, nil
+		d.F64, d.F32 = scaled, nil
 	}
 	p.flush()
-	p.full = append(p.full, block{Dense: b})
+	p.full = append(p.full, block{Dense: d})
 	return nil
+}
+
+func (p *packer) addSparse(b linalg.CSRBlock) error {
+	var scaled []float64
+	for i := range b.Rows {
+		index, values := b.Row(i)
+		if values == nil {
+			values = slices.Repeat([]float64{1}, len(index))
+		}
+		scale, err := p.check(values, b.Cols, weightOf(b.Weights, i))
+		if err != nil {
+			return err
+		}
+		if p.Unit {
+			for _, v := range values {
+				scaled = append(scaled, v/scale)
+			}
+		}
+		p.row++
+	}
+	b.Labels = nil
+	if p.Unit {
+		b.Values = scaled
+	}
+	p.flush()
+	p.full = append(p.full, block{Sparse: b})
+	return nil
+}
+
+// weightOf is the weight of a row; without weights each is 1.
+func weightOf(weights []float64, row int) float64 {
+	if weights == nil {
+		return 1
+	}
+	return weights[row]
 }

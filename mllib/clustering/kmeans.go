@@ -140,7 +140,7 @@ func (k KMeans) FitWeighted(ctx context.Context, points rdd.RDD[WeightedVector])
 }
 
 // FitBlocks is Fit for points that are blocks already, with their weights; labels are ignored. The blocks are not changed.
-func (k KMeans) FitBlocks(ctx context.Context, points rdd.RDD[linalg.DenseBlock]) (*Model, error) {
+func (k KMeans) FitBlocks(ctx context.Context, points rdd.RDD[linalg.Block]) (*Model, error) {
 	return k.fit(ctx, blocksOf(points, "KMeansBlocks", denseOp{points, k.packing()}))
 }
 

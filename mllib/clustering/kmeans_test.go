@@ -199,7 +199,7 @@ func TestSameAnswer(t *testing.T) {
 			got, want *clustering.Model
 		}{
 			{"sparse", fit("sparse")(k.Fit(ctx, rdd.Parallelize(sc, sparse, 2))), want},
-			{"blocks", fit("blocks")(k.FitBlocks(ctx, rdd.Parallelize(sc, []linalg.DenseBlock{block}, 1))), want},
+			{"blocks", fit("blocks")(k.FitBlocks(ctx, rdd.Parallelize(sc, []linalg.Block{{Dense: block}}, 1))), want},
 			{"weighted", fit("weighted")(k.FitWeighted(ctx, rdd.Parallelize(sc, weighted, 2))), wantWeighted},
 		} {
 			if !near(c.got.Cost, c.want.Cost, 1e-9) || c.got.Iterations != c.want.Iterations || fmt.Sprintf("%.6f", c.got.Centers) != fmt.Sprintf("%.6f", c.want.Centers) {

@@ -49,7 +49,7 @@ func kind(ctx context.Context, uri, column, remedy string, wanted ...parquetio.K
 	}
 	field, ok := schema.Field(column)
 	if !ok {
-		return "", fmt.Errorf("%s has no column %q: name one of %s", uri, column, strings.Join(names(schema), ", "))
+		return "", fmt.Errorf("%s has no column %q: name one of %s", uri, column, strings.Join(Names(schema), ", "))
 	}
 	k, ok := parquetio.KindOf(field)
 	if !ok || field.Type == "list" || !slices.Contains(wanted, k) {
@@ -58,10 +58,22 @@ func kind(ctx context.Context, uri, column, remedy string, wanted ...parquetio.K
 	return k, nil
 }
 
-func names(s parquetio.Schema) []string {
+// Names lists the columns of a table.
+func Names(s parquetio.Schema) []string {
 	all := make([]string, len(s.Fields))
 	for i, f := range s.Fields {
 		all[i] = f.Name
+	}
+	return all
+}
+
+// List takes a comma list apart.
+func List(s string) []string {
+	var all []string
+	for _, name := range strings.Split(s, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			all = append(all, name)
+		}
 	}
 	return all
 }
