@@ -50,6 +50,11 @@ const (
 	maxPartSize     = 1 << 30
 )
 
+const (
+	hadoop       = "spark.hadoop."
+	bucketPrefix = "spark.hadoop.fs.s3a.bucket."
+)
+
 // longestPause bounds the wait between two attempts; a variable for tests.
 var longestPause = 20 * time.Second
 
@@ -57,51 +62,51 @@ var longestPause = 20 * time.Second
 func readOptions(name string) (options, error) {
 	o := options{attempts: defaultAttempts, timeout: defaultTimeout, partSize: defaultPartSize, maxBackoff: longestPause, readAhead: 256 << 10, maxReadAhead: 8 << 20}
 	var where string
-	get := func(k string) string {
-		where = "fs.s3a.bucket." + name + "." + k
-		if v := filesys.Setting(where); v != "" {
+	get := func(key string) string {
+		where = bucketPrefix + name + strings.TrimPrefix(key, "spark.hadoop.fs.s3a")
+		if v := filesys.Setting(strings.TrimPrefix(where, hadoop)); v != "" {
 			return v
 		}
-		where = "fs.s3a." + k
-		return filesys.Setting(where)
+		where = key
+		return filesys.Setting(strings.TrimPrefix(where, hadoop))
 	}
-	bad := func(v, want string) error { return fmt.Errorf("spark.hadoop.%s is %q: %s", where, v, want) }
-	o.endpoint, o.region = get("endpoint"), get("endpoint.region")
-	o.access, o.secret, o.token = get("access.key"), get("secret.key"), get("session.token")
-	switch v := strings.ToLower(get("connection.ssl.enabled")); v {
+	bad := func(v, want string) error { return fmt.Errorf("%s is %q: %s", where, v, want) }
+	o.endpoint, o.region = get("spark.hadoop.fs.s3a.endpoint"), get("spark.hadoop.fs.s3a.endpoint.region")
+	o.access, o.secret, o.token = get("spark.hadoop.fs.s3a.access.key"), get("spark.hadoop.fs.s3a.secret.key"), get("spark.hadoop.fs.s3a.session.token")
+	switch v := strings.ToLower(get("spark.hadoop.fs.s3a.connection.ssl.enabled")); v {
 	case "", "true":
 	case "false":
 		o.plain = true
 	default:
 		return o, bad(v, "write true or false")
 	}
-	switch o.pathStyle = strings.ToLower(get("path.style.access")); o.pathStyle {
+	switch o.pathStyle = strings.ToLower(get("spark.hadoop.fs.s3a.path.style.access")); o.pathStyle {
 	case "", "true", "false":
 	default:
 		return o, bad(o.pathStyle, "write true or false")
 	}
-	switch v := get("aws.credentials.provider"); {
+	switch v := get("spark.hadoop.fs.s3a.aws.credentials.provider"); {
 	case v == "":
 	case strings.HasSuffix(v, ".AnonymousAWSCredentialsProvider") || v == "anonymous":
 		o.anonymous = true
 	default:
 		return o, bad(v, "only the anonymous provider can be named: leave it unset for access.key and secret.key or AWS's standard chain")
 	}
-	if v := get("attempts.maximum"); v != "" {
+	if v := get("spark.hadoop.fs.s3a.attempts.maximum"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
 			return o, bad(v, "write a whole number of at least 1")
 		}
 		o.attempts = n
 	}
-	if v := get("connection.timeout"); v != "" {
+	if v := get("spark.hadoop.fs.s3a.connection.timeout"); v != "" {
 		d, err := parseTime(v)
 		if err != nil || d <= 0 {
 			return o, bad(v, "write a time such as 60s")
 		}
 		o.timeout = d
 	}
-	if v := get("multipart.size"); v != "" {
+	if v := get("spark.hadoop.fs.s3a.multipart.size"); v != "" {
 		n, err := parseSize(v)
 		if err != nil || n < minPartSize || n > maxPartSize {
 			return o, bad(v, "write a size from 5M to 1G")
