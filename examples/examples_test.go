@@ -186,7 +186,7 @@ func TestRefusals(t *testing.T) {
 		{"output exists, wordcount", "wordcount", []string{"--input", words, "--output", dir}, 1, []string{dir, "exists"}},
 
 		{"no place for the clusters", "kmeans", []string{"--save", filepath.Join(words, "model")}, 1, []string{words}},
-		{"no place for the model", "als", []string{"--save", filepath.Join(words, "model")}, 1, []string{words, "save the model"}},
+		{"no place for the model", "als", []string{"--save", filepath.Join(words, "model")}, 1, []string{words, "save model"}},
 
 		{"no such column", "pagerank", []string{"--src-col", "from"}, 1, []string{`"from"`, "src, dst"}},
 		{"no such feature", "kmeans", []string{"--features-col", "z"}, 1, []string{`"z"`, "x, y"}},
