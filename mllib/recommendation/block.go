@@ -25,9 +25,16 @@ type block[R, C ID] struct {
 
 // chunk is ratings on their way to a block of users.
 type chunk[U, I ID] struct {
-	Users  []U
-	Items  []I
+	Users  column[U]
+	Items  column[I]
 	Values []float32
+}
+
+// column is ids on their way: whole numbers that lie less than 2³² apart as their distances from the lowest.
+type column[R ID] struct {
+	Base R
+	Near []uint32
+	Far  []R
 }
 
 // chunkRatings is how many ratings travel together.
@@ -74,16 +81,30 @@ func (o chunkOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[rdd.Pair[int32, c
 	if err != nil {
 		return nil, err
 	}
-	return &chunkStream[U, I]{in: in, partition: p, open: make([]chunk[U, I], o.Blocks)}, nil
+	return &chunkStream[U, I]{in: in, partition: p, open: make([]open[U, I], o.Blocks)}, nil
 }
 
 type chunkStream[U, I ID] struct {
 	in        rdd.Stream[Rating[U, I]]
 	partition int
 	row       int64
-	open      []chunk[U, I] // of each block
+	open      []open[U, I] // of each block
 	out       []rdd.Pair[int32, chunk[U, I]]
 	ended     bool
+}
+
+// open is a chunk that is being filled.
+type open[U, I ID] struct {
+	users  []U
+	items  []I
+	values []float32
+}
+
+// take copies the ratings into a chunk and empties o.
+func (o *open[U, I]) take() chunk[U, I] {
+	c := chunk[U, I]{packed(o.users), packed(o.items), append([]float32(nil), o.values...)}
+	o.users, o.items, o.values = o.users[:0], o.items[:0], o.values[:0]
+	return c
 }
 
 func (s *chunkStream[U, I]) Next() ([]rdd.Pair[int32, chunk[U, I]], error) {
@@ -96,8 +117,8 @@ func (s *chunkStream[U, I]) Next() ([]rdd.Pair[int32, chunk[U, I]], error) {
 		if err == io.EOF {
 			s.ended = true
 			for b := range s.open {
-				if len(s.open[b].Values) > 0 {
-					s.out = append(s.out, rdd.Pair[int32, chunk[U, I]]{Key: int32(b), Value: s.open[b]})
+				if len(s.open[b].values) > 0 {
+					s.out = append(s.out, rdd.Pair[int32, chunk[U, I]]{Key: int32(b), Value: s.open[b].take()})
 				}
 			}
 			continue
@@ -112,12 +133,10 @@ func (s *chunkStream[U, I]) Next() ([]rdd.Pair[int32, chunk[U, I]], error) {
 					s.row+int64(i), s.partition, r.User, r.Item, r.Value)
 			}
 			b := place(r.User, len(s.open))
-			c := &s.open[b]
-			c.Users, c.Items, c.Values = append(c.Users, r.User), append(c.Items, r.Item), append(c.Values, r.Value)
-			if len(c.Values) == chunkRatings {
-				s.out = append(s.out, rdd.Pair[int32, chunk[U, I]]{Key: int32(b), Value: *c})
-				// What was handed over must not be written again.
-				*c = chunk[U, I]{Users: make([]U, 0, chunkRatings), Items: make([]I, 0, chunkRatings), Values: make([]float32, 0, chunkRatings)}
+			o := &s.open[b]
+			o.users, o.items, o.values = append(o.users, r.User), append(o.items, r.Item), append(o.values, r.Value)
+			if len(o.values) == chunkRatings {
+				s.out = append(s.out, rdd.Pair[int32, chunk[U, I]]{Key: int32(b), Value: o.take()})
 			}
 		}
 		s.row += int64(len(rows))
@@ -139,7 +158,8 @@ func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], erro
 	if err != nil {
 		return nil, err
 	}
-	var all chunk[U, I]
+	var chunks []chunk[U, I]
+	n := 0
 	for {
 		rows, err := in.Next()
 		if err == io.EOF {
@@ -149,20 +169,25 @@ func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], erro
 			return nil, err
 		}
 		for i := range rows {
-			c := &rows[i].Value
-			all.Users, all.Items, all.Values = append(all.Users, c.Users...), append(all.Items, c.Items...), append(all.Values, c.Values...)
+			chunks = append(chunks, rows[i].Value)
+			n += len(rows[i].Value.Values)
 		}
 	}
-	if len(all.Values) > math.MaxInt32 {
+	if n > math.MaxInt32 {
 		return nil, errBlockSize
+	}
+	all := open[U, I]{make([]U, 0, n), make([]I, 0, n), make([]float32, 0, n)}
+	for i, c := range chunks {
+		all.users, all.items, all.values = c.Users.appendTo(all.users), c.Items.appendTo(all.items), append(all.values, c.Values...)
+		chunks[i] = chunk[U, I]{}
 	}
 	return rdd.StreamOf([]block[U, I]{buildUsers(all, o.Items)}), nil
 }
 
 // buildUsers orders ratings by user and column. Several ratings of one pair stay in the order of the input, and each counts.
-func buildUsers[U, I ID](c chunk[U, I], itemBlocks int) block[U, I] {
-	ids, row := number(c.Users)
-	items, col := number(c.Items)
+func buildUsers[U, I ID](c open[U, I], itemBlocks int) block[U, I] {
+	ids, row := number(c.users)
+	items, col := number(c.items)
 	b := block[U, I]{IDs: ids}
 
 	// Number the columns by block and id.
@@ -196,7 +221,7 @@ func buildUsers[U, I ID](c chunk[U, I], itemBlocks int) block[U, I] {
 	for _, i := range order {
 		to := next[row[i]]
 		next[row[i]]++
-		b.Cols[to], b.Values[to] = col[i], c.Values[i]
+		b.Cols[to], b.Values[to] = col[i], c.values[i]
 	}
 
 	b.Send = make([][]int32, itemBlocks)
@@ -222,6 +247,11 @@ func (o edgesOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[rdd.Pair[int32, e
 	if err != nil {
 		return nil, err
 	}
+	return rdd.StreamOf(edgesOf(&b, p)), nil
+}
+
+// edgesOf orders the ratings of block p of users by column.
+func edgesOf[U, I ID](b *block[U, I], p int) []rdd.Pair[int32, edges[I]] {
 	next := starts(b.Cols, len(b.ColIDs))
 	begin := append([]int32(nil), next...)
 	rows, values := make([]int32, len(b.Cols)), make([]float32, len(b.Cols))
@@ -251,7 +281,7 @@ func (o edgesOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[rdd.Pair[int32, e
 			From: int32(p), IDs: b.ColIDs[lo:hi], Counts: counts, Rows: rows[begin[lo]:begin[hi]], Values: values[begin[lo]:begin[hi]], Users: sent[to],
 		}}
 	}
-	return rdd.StreamOf(out), nil
+	return out
 }
 
 // itemOp makes the block of items of a partition.

@@ -143,3 +143,56 @@ func starts(codes []int32, n int) []int32 {
 	}
 	return s
 }
+
+// packed copies ids into a column.
+func packed[R ID](ids []R) column[R] {
+	var c column[R]
+	switch v := any(ids).(type) {
+	case []int32:
+		p := any(&c).(*column[int32])
+		p.Base, p.Near = near(v)
+	case []int64:
+		p := any(&c).(*column[int64])
+		p.Base, p.Near = near(v)
+	}
+	if c.Near == nil {
+		c.Far = append([]R(nil), ids...)
+	}
+	return c
+}
+
+// near returns the lowest of ids and their distances from it; nil if they are too large.
+func near[T int32 | int64](ids []T) (T, []uint32) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	low, high := ids[0], ids[0]
+	for _, id := range ids {
+		low, high = min(low, id), max(high, id)
+	}
+	if uint64(int64(high))-uint64(int64(low)) > 1<<32-1 {
+		return low, nil
+	}
+	d := make([]uint32, len(ids))
+	for i, id := range ids {
+		d[i] = uint32(uint64(int64(id)) - uint64(int64(low)))
+	}
+	return low, d
+}
+
+// appendTo appends the column's ids.
+func (c *column[R]) appendTo(ids []R) []R {
+	switch p := any(&ids).(type) {
+	case *[]int32:
+		base := any(c.Base).(int32)
+		for _, d := range c.Near {
+			*p = append(*p, int32(int64(base)+int64(d)))
+		}
+	case *[]int64:
+		base := any(c.Base).(int64)
+		for _, d := range c.Near {
+			*p = append(*p, int64(uint64(base)+uint64(d)))
+		}
+	}
+	return append(ids, c.Far...)
+}

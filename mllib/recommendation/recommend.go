@@ -2,6 +2,7 @@ package recommendation
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 
@@ -197,7 +198,7 @@ func (s *recommendStream[R, C]) Next() ([]Recommendations[R, C], error) {
 		}
 		for i := 0; i < len(rows); i += 4 {
 			if i%256 == 0 && s.task.Context().Err() != nil {
-				return nil, s.task.Context().Err()
+				return nil, context.Cause(s.task.Context())
 			}
 			some := rows[i:min(i+4, len(rows))]
 			for k, r := range some {
