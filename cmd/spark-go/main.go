@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/spark-go/spark-go/cmd/spark-go/internal/clean"
 	"github.com/spark-go/spark-go/cmd/spark-go/internal/submit"
 	"github.com/spark-go/spark-go/cmd/spark-go/internal/vet"
 )
@@ -16,6 +17,7 @@ const usage = `spark-go runs Go programs that use the spark-go library.
 
 Usage:
   spark-go submit [options] <package or executable> [-- arguments]   run a program
+  spark-go clean [options] <URI>...                                  remove what dead jobs left in output directories
   spark-go vet [-fix] [packages]                                     find functions that cannot travel to executors
   spark-go version                                                   print the version
 
@@ -32,6 +34,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "submit":
 		return submit.Main(args[1:], stdout, stderr)
+	case "clean":
+		return clean.Main(args[1:], stdout, stderr)
 	case "vet":
 		return vet.Main(args[1:], stdout, stderr)
 	case "version", "--version", "-version":
@@ -41,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage)
 		return 0
 	}
-	fmt.Fprintf(stderr, "spark-go: unknown command %q: use submit, vet or version\n", args[0])
+	fmt.Fprintf(stderr, "spark-go: unknown command %q: use submit, vet, clean or version\n", args[0])
 	return 2
 }
 

@@ -35,6 +35,9 @@ func Clean(ctx context.Context, uri string, options CleanOptions) (CleanReport, 
 	if err != nil {
 		return CleanReport{}, err
 	}
+	if info, err := d.fsys.Stat(ctx, d.path); err == nil && !info.IsDir {
+		return CleanReport{}, fmt.Errorf("clean %s: it is a file: name the output directory", uri)
+	}
 	r, err := d.clean(ctx, options)
 	if err != nil {
 		err = fmt.Errorf("clean %s: %w", uri, err)
