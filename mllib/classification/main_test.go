@@ -10,6 +10,6 @@ import (
 
 func TestMain(m *testing.M) {
 	driver.Serve()
-	slog.SetLogLoggerLevel(slog.LevelWarn)
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // tests provoke warnings
 	os.Exit(m.Run())
 }

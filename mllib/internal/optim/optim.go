@@ -201,6 +201,7 @@ func (m *minimizer) steepest(pg []float64, at point) {
 		switch {
 		case m.set.L1 != nil:
 			pg[i] = pseudo(at.x[i], at.g[i], m.set.L1[i])
+			m.free[i] = at.x[i] != 0 || pg[i] != 0 // a variable that the penalty holds at zero says nothing of the others
 		case m.set.Lower != nil && at.x[i] <= m.set.Lower[i] && at.g[i] >= 0,
 			m.set.Upper != nil && at.x[i] >= m.set.Upper[i] && at.g[i] <= 0:
 			pg[i], m.free[i] = 0, false
