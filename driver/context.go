@@ -48,6 +48,7 @@ type Context struct {
 	interrupted atomic.Bool // by a signal that will end the process
 	stopped     chan struct{}
 	closers     []func()
+	progress    *progressBar // nil without a terminal
 }
 
 var _ rdd.Session = (*Context)(nil)

@@ -22,6 +22,9 @@ type progressBar struct {
 	stages map[int]*stageProgress
 	shown  int // characters of the line on the terminal
 	done   chan struct{}
+
+	text  string // what the program says of itself
+	since time.Time
 }
 
 type stageProgress struct {
@@ -48,8 +51,28 @@ func (c *Context) startProgress() {
 		return w
 	})
 	c.AddListener(p.listen)
+	c.progress = p
 	c.closers = append(c.closers, p.close)
 	go p.draw()
+}
+
+// ShowProgress puts a text before the bars of the running stages, such as the iteration of a fit and what it has reached. It stays there until the
+// next one; the empty text takes it away. Without a progress bar it does nothing.
+func (c *Context) ShowProgress(text string) {
+	if c.progress != nil {
+		c.progress.say(text, time.Now())
+	}
+}
+
+func (p *progressBar) say(text string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.text == "" {
+		p.since = now
+	}
+	if p.text = text; text == "" && len(p.stages) == 0 {
+		p.clear()
+	}
 }
 
 func newProgressBar(out io.Writer, width func() int) *progressBar {
@@ -64,7 +87,7 @@ func (p *progressBar) listen(e Event) {
 		p.stages[e.Stage] = &stageProgress{id: e.Stage, total: e.Tasks, since: e.Time}
 	case StageCompleted:
 		delete(p.stages, e.Stage)
-		if len(p.stages) == 0 {
+		if len(p.stages) == 0 && p.text == "" {
 			p.clear()
 		}
 	case TaskStarted:
@@ -91,7 +114,7 @@ func (p *progressBar) draw() {
 		case now := <-tick.C:
 			p.mu.Lock()
 			if line := p.line(now); line != "" {
-				fmt.Fprintf(p.out, "\r%s", line)
+				fmt.Fprintf(p.out, "\r%s%s", line, strings.Repeat(" ", max(0, p.shown-len(line))))
 				p.shown = len(line)
 			}
 			p.mu.Unlock()
@@ -99,19 +122,28 @@ func (p *progressBar) draw() {
 	}
 }
 
-// line is what to show: every stage that runs for a while gets an equal share of the terminal's width.
+// line is what to show: the program's text, and every stage that runs for a while with an equal share of what is left of the terminal's width.
 func (p *progressBar) line(now time.Time) string {
+	room := p.width() - 1
+	text := ""
+	if p.text != "" && now.Sub(p.since) >= progressDelay {
+		text = p.text[:min(len(p.text), max(room, 0))] + " "
+	}
+	return strings.TrimSuffix(text+p.bars(now, room-len(text)), " ")
+}
+
+func (p *progressBar) bars(now time.Time, width int) string {
 	var stages []*stageProgress
 	for _, s := range p.stages {
 		if now.Sub(s.since) >= progressDelay {
 			stages = append(stages, s)
 		}
 	}
-	if len(stages) == 0 {
+	if len(stages) == 0 || width < 0 {
 		return ""
 	}
 	slices.SortFunc(stages, func(a, b *stageProgress) int { return a.id - b.id })
-	width := (p.width() - 1) / len(stages)
+	width /= len(stages)
 	var b strings.Builder
 	for _, s := range stages {
 		head := fmt.Sprintf("[Stage %d:", s.id)
