@@ -1,0 +1,43 @@
+package s3fs
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/spark-go/spark-go/io/filesys"
+)
+
+// What tests outside of the package use of those inside.
+const (
+	TestAccess = testAccess
+	TestSecret = testSecret
+)
+
+func StartGateway(t testing.TB) (addr string)       { return startGateway(t).addr }
+func Use(t testing.TB, addr string)                 { use(t, addr, nil) }
+func MakeBucket(t testing.TB, name string)          { makeBucket(t, name) }
+func StartProxy(t testing.TB, target string) *proxy { return startProxy(t, target) }
+func (p *proxy) Addr() string                       { return p.addr }
+
+// OnRequest calls f with the number of each request, from 1, before it is passed on.
+func (p *proxy) OnRequest(f func(n int)) {
+	p.set(func(n int, _ *http.Request) fault {
+		if f != nil {
+			f(n)
+		}
+		return fault{}
+	})
+}
+
+func (p *proxy) Requests() int {
+	n, _ := p.count()
+	return n
+}
+
+func Uploads(t testing.TB, name string) int {
+	fsys, _, err := filesys.Get(t.Context(), "s3://"+name+"/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uploads(t, fsys.(*bucket))
+}
