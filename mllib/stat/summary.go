@@ -139,28 +139,32 @@ func (s *Summary) AddDense(b *linalg.DenseBlock) error {
 	return s.Merge(&o)
 }
 
+// addRows looks at columns one after the other, within tiles of rows that stay in the cache: what a column gathers stays in registers.
 func addRows[F linalg.Float](o *Summary, x []F, weights []float64) {
 	n := o.Cols()
-	mean, m2, nonZeros, abs := o.Mean[:n], o.M2[:n], o.NonZeros[:n], o.SumAbs[:n]
-	low, high := o.Min[:n], o.Max[:n]
-	for i, w := range weights {
-		row := x[i*n : (i+1)*n]
-		for j := range row {
-			v := float64(row[j])
-			d := v - mean[j]
-			m2[j] += float64(float64(w*d) * d)
-			abs[j] += float64(w * math.Abs(v))
-			if v != 0 {
-				nonZeros[j]++
-			}
-			if w > 0 {
-				if v < low[j] {
-					low[j] = v
+	step := max(8, 16<<10/(8*max(n, 1)))
+	for from := 0; from < len(weights); from += step {
+		w := weights[from:min(from+step, len(weights))]
+		for j := range n {
+			mean, m2, nonZeros, abs, low, high := o.Mean[j], o.M2[j], o.NonZeros[j], o.SumAbs[j], o.Min[j], o.Max[j]
+			at := from*n + j
+			for _, wi := range w {
+				v := float64(x[at])
+				at += n
+				d := v - mean
+				m2 += float64(float64(wi*d) * d)
+				abs += float64(wi * math.Abs(v))
+				if v != 0 {
+					nonZeros++
 				}
-				if v > high[j] {
-					high[j] = v
+				if v < low && wi > 0 {
+					low = v
+				}
+				if v > high && wi > 0 {
+					high = v
 				}
 			}
+			o.M2[j], o.NonZeros[j], o.SumAbs[j], o.Min[j], o.Max[j] = m2, nonZeros, abs, low, high
 		}
 	}
 }
