@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,7 +62,53 @@ type span struct {
 	streak int // spans before this one in its stream
 	ready  chan struct{}
 	err    error // valid once ready
-	next   bool  // its successor was asked for; guarded by file.mu
+
+	// Guarded by file.mu.
+	next bool // its successor was asked for
+	gone bool // no longer in file.spans
+	uses int  // by readers and by whoever fetches it
+}
+
+// buffers are the memory of spans that nobody uses any more: fresh memory costs more than what is read into it.
+var buffers sync.Pool
+
+func buffer(n int64) []byte {
+	if b, ok := buffers.Get().(*[]byte); ok {
+		if int64(cap(*b)) >= n {
+			return (*b)[:n]
+		}
+		buffers.Put(b)
+	}
+	return make([]byte, n)
+}
+
+// drop takes a span out of the file. The caller holds the lock.
+func (f *file) drop(i int) {
+	s := f.spans[i]
+	f.spans = append(f.spans[:i], f.spans[i+1:]...)
+	s.gone = true
+	s.recycle()
+}
+
+// recycle gives the memory of a span back once nobody can see it. The caller holds the lock.
+func (s *span) recycle() {
+	if s.gone && s.uses == 0 && s.buf != nil {
+		b := s.buf
+		s.buf = nil
+		buffers.Put(&b)
+	}
+}
+
+// release ends a reader's use of a span. A stream that has passed it will not come back.
+func (f *file) release(s *span, to int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.uses--
+	if i := slices.Index(f.spans, s); i >= 0 && s.streak > 0 && to == s.end() {
+		f.drop(i)
+		return
+	}
+	s.recycle()
 }
 
 func (s *span) end() int64 { return s.off + int64(len(s.buf)) }
@@ -182,8 +229,10 @@ func (f *file) Close() error {
 	f.cancel()
 	f.wg.Wait()
 	f.mu.Lock()
-	f.spans = nil
-	f.mu.Unlock()
+	defer f.mu.Unlock()
+	for len(f.spans) > 0 {
+		f.drop(len(f.spans) - 1)
+	}
 	return nil
 }
 
@@ -218,21 +267,47 @@ func (f *file) read(p []byte, off int64) (int, error) {
 	if s == nil {
 		return len(p), f.fetch(f.ctx, p, off)
 	}
+	n, err := 0, error(nil)
 	select {
 	case <-s.ready:
+		if err = s.err; err == nil {
+			n = copy(p, s.buf[off-s.off:])
+		}
 	case <-f.ctx.Done():
-		return 0, context.Cause(f.ctx)
+		err = context.Cause(f.ctx)
 	}
-	if s.err != nil {
-		return 0, s.err
-	}
-	return copy(p, s.buf[off-s.off:]), nil
+	f.release(s, off+int64(n))
+	return n, err
 }
 
-// spanFor finds the span that holds an offset, or starts to fetch it; nil if a read of n bytes had better be done directly.
+// spanFor finds the span that holds an offset, or starts to fetch it, and counts its use; nil if a read of n bytes had better be done directly.
 func (f *file) spanFor(off, n, tail int64) *span {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	s := f.find(off)
+	if s == nil {
+		if n >= directSize {
+			return nil
+		}
+		streak := 0
+		for _, before := range f.spans {
+			if off >= before.end() && off-before.end() < f.b.opts.readAhead {
+				before.next = true
+				streak = max(streak, before.streak+1)
+			}
+		}
+		s = f.start(off, n, streak, tail)
+	}
+	s.uses++ // before its successor may push it out
+	if !s.next && s.streak > 0 && off+n >= s.off+int64(len(s.buf))/2 && s.end() < tail {
+		s.next = true
+		f.start(s.end(), 0, s.streak+1, tail)
+	}
+	return s
+}
+
+// find returns the span that holds an offset, most recently used from now on. One that failed is forgotten: another try may be luckier.
+func (f *file) find(off int64) *span {
 	for i := len(f.spans) - 1; i >= 0; i-- {
 		s := f.spans[i]
 		if off < s.off || off >= s.end() {
@@ -240,45 +315,34 @@ func (f *file) spanFor(off, n, tail int64) *span {
 		}
 		select {
 		case <-s.ready:
-			if s.err != nil { // a later read may be luckier
-				f.spans = append(f.spans[:i], f.spans[i+1:]...)
-				return f.start(off, n, s.streak, tail)
+			if s.err != nil {
+				f.drop(i)
+				return nil
 			}
 		default:
 		}
 		copy(f.spans[i:], f.spans[i+1:])
 		f.spans[len(f.spans)-1] = s
-		if !s.next && s.streak > 0 && off+n >= s.off+int64(len(s.buf))/2 && s.end() < tail {
-			s.next = true
-			f.start(s.end(), 0, s.streak+1, tail)
-		}
 		return s
 	}
-	if n >= directSize {
-		return nil
-	}
-	streak := 0
-	for _, s := range f.spans {
-		if off >= s.end() && off-s.end() < f.b.opts.readAhead {
-			s.next = true
-			streak = max(streak, s.streak+1)
-		}
-	}
-	return f.start(off, n, streak, tail)
+	return nil
 }
 
 // start begins to fetch a span. The caller holds the lock.
 func (f *file) start(off, n int64, streak int, tail int64) *span {
 	length := max(n, min(f.b.opts.readAhead<<min(streak, 20), f.b.opts.maxReadAhead))
-	s := &span{off: off, buf: make([]byte, min(length, tail-off)), streak: streak, ready: make(chan struct{})}
 	if len(f.spans) >= maxSpans {
-		copy(f.spans, f.spans[1:])
-		f.spans = f.spans[:len(f.spans)-1]
+		f.drop(0)
 	}
+	s := &span{off: off, buf: buffer(min(length, tail-off)), streak: streak, ready: make(chan struct{}), uses: 1}
 	f.spans = append(f.spans, s)
 	f.wg.Go(func() {
 		s.err = f.fetch(f.ctx, s.buf, s.off)
 		close(s.ready)
+		f.mu.Lock()
+		s.uses--
+		s.recycle()
+		f.mu.Unlock()
 	})
 	return s
 }
