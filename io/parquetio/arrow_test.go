@@ -222,30 +222,3 @@ func TestArrowFiles(t *testing.T) {
 		}
 	}
 }
-
-// Chunks whose codec is not that of the column's first must not go to
-// parquet-go. The writers at hand make no such file, so the footer in memory is changed.
-func TestCodecOfEachChunk(t *testing.T) {
-	info := writeWithArrow(t, make([]other, 10), 2, arrowparquet.WithCompression(compress.Codecs.Snappy))
-	f, err := openFile(t.Context(), splitsOf(t, info)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.close()
-	n := f.root.children[1]
-	for group, want := range []string{"*parquetio.goPages", "*parquetio.arrowPages"} {
-		if group == 1 {
-			f.parquet.Metadata().RowGroups[1].Columns[n.leaf].MetaData.Codec = 2 // gzip
-		}
-		p, err := f.openPages(group, n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := fmt.Sprintf("%T", p); got != want {
-			t.Errorf("row group %d is read by %s, want %s", group, got, want)
-		}
-		if err := p.close(); err != nil {
-			t.Error(err)
-		}
-	}
-}

@@ -186,20 +186,30 @@ func times(from string) converter[time.Time] {
 		return each(int64s, func(t int64) (time.Time, error) {
 			return time.Unix(t/1e9, t%1e9).UTC(), nil
 		})
-	case "int96": // nanoseconds of the day, then the Julian day
+	case "int96":
 		return func(s []time.Time, v encoding.Values, n int) ([]time.Time, []time.Time, error) {
-			const julianEpoch = 2440588
 			src := v.Int96()
 			src = src[:min(n, len(src))]
 			s = slices.Grow(s[:0], len(src))[:len(src)]
 			for i, t := range src {
-				nanos := int64(uint64(t[1])<<32 | uint64(t[0]))
-				s[i] = time.Unix((int64(t[2])-julianEpoch)*86400+nanos/1e9, nanos%1e9).UTC()
+				s[i] = int96Time(int64(uint64(t[1])<<32|uint64(t[0])), int32(t[2]))
 			}
 			return s, s, nil
 		}
 	}
 	return nil
+}
+
+// int96Time is the time of so many nanoseconds in a Julian day. Spark, whose clock has microseconds in an int64, lets days that do
+// not fit in an int32 overflow on writing, and gets them back by overflowing again on reading; so do we.
+func int96Time(nanos int64, day int32) time.Time {
+	const julianEpoch = 2440588
+	const maxDays = math.MaxInt64 / 86_400_000_000
+	days := int64(day) - julianEpoch
+	if days > -maxDays && days < maxDays {
+		return time.Unix(days*86400+nanos/1e9, nanos%1e9).UTC()
+	}
+	return time.UnixMicro(days*86_400_000_000 + nanos/1000).UTC()
 }
 
 // durations is the converter from a time-of-day column to the time since midnight, or nil.
@@ -245,8 +255,12 @@ func goTypes(n *node) string {
 		return "[16]byte or []byte"
 	case strings.HasSuffix(t, "]byte"):
 		return "[]byte"
-	case strings.HasPrefix(t, "decimal"), t == "interval", t == "null", t == "unknown":
-		return "none yet: leave the field out"
+	case strings.HasPrefix(t, "decimal"):
+		return "parquetio.Decimal or float64"
+	case t == "interval":
+		return "parquetio.Interval or []byte"
+	case t == "null":
+		return "a pointer to " + n.physicalType()
 	case t == "float16":
 		return "float32 or float64"
 	case t == "float32":
@@ -275,9 +289,24 @@ func scalarLeaf(n *node, t reflect.Type) (scalarParts, error) {
 }
 
 func leafOf(n *node, t reflect.Type) scalarParts {
+	if n.typ == "null" { // no value will come, so any type does that could take one
+		m := *n
+		m.typ = n.physicalType()
+		n = &m
+	}
 	switch {
 	case t == timeType:
 		return newLeaf(n, times(n.typ))
+	case strings.HasPrefix(n.typ, "decimal"):
+		switch {
+		case t == decimalType:
+			return newLeaf(n, decimals(n))
+		case t.Kind() == reflect.Float64:
+			return newLeaf(n, decimalFloats(n))
+		}
+		return nil
+	case n.typ == "interval" && t == intervalType:
+		return newLeaf(n, intervals)
 	case t == durationType && strings.HasPrefix(n.typ, "time("):
 		return newLeaf(n, durations(n.typ))
 	}
@@ -334,7 +363,7 @@ func leafOf(n *node, t reflect.Type) scalarParts {
 		if n.typ == "string" || n.typ == "bytes" {
 			return newLeaf(n, byteSlices)
 		}
-		if n.kind == parquet.FixedLenByteArray && n.typ == fmt.Sprintf("[%d]byte", n.size) {
+		if n.kind == parquet.FixedLenByteArray && (n.typ == fmt.Sprintf("[%d]byte", n.size) || n.typ == "interval") {
 			return newLeaf(n, fixedSlices)
 		}
 	case reflect.Array:

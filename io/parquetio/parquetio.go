@@ -48,16 +48,12 @@ package parquetio
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/spark-go/spark-go/io/filesys"
 )
@@ -172,14 +168,14 @@ func rowGroups(ctx context.Context, info filesys.Info, check func(*node) error) 
 	if err := check(f.root); err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.URI, err)
 	}
-	for i := range f.parquet.Metadata().RowGroups {
-		g := &f.parquet.Metadata().RowGroups[i]
-		if g.NumRows == 0 {
+	for i := range f.meta.groups {
+		g := &f.meta.groups[i]
+		if g.rows == 0 {
 			continue
 		}
-		s.First, s.Last, s.Rows, s.Bytes = i, i+1, g.NumRows, 0
-		for j := range g.Columns {
-			s.Bytes += max(0, g.Columns[j].MetaData.TotalCompressedSize)
+		s.First, s.Last, s.Rows, s.Bytes = i, i+1, g.rows, 0
+		for j := range g.columns {
+			s.Bytes += max(0, g.columns[j].compressed)
 		}
 		splits = append(splits, s)
 	}
@@ -200,7 +196,7 @@ func ReadSchema(ctx context.Context, uri string) (Schema, error) {
 		return Schema{}, err
 	}
 	defer func() { _ = f.close() }()
-	s := Schema{Rows: f.parquet.NumRows(), RowGroups: len(f.parquet.RowGroups())}
+	s := Schema{Rows: f.meta.rows, RowGroups: len(f.meta.groups)}
 	for _, c := range f.root.children {
 		s.Fields = append(s.Fields, c.field())
 	}
@@ -209,11 +205,10 @@ func ReadSchema(ctx context.Context, uri string) (Schema, error) {
 
 // file is an open Parquet file.
 type file struct {
-	uri     string
-	source  filesys.File
-	parquet *parquet.File
-	root    *node
-	arrow   arrowFile // opened when a column needs it
+	uri    string
+	source filesys.File
+	meta   *footer
+	root   *node
 }
 
 // guard turns a panic of the libraries on a damaged file into an error. Errors of this package's own making
@@ -243,44 +238,6 @@ func panicLine() string {
 	}
 }
 
-// tailReader reads a file whose end, which holds the footer, it fetches at once. Each
-// read fails once the context is done.
-type tailReader struct {
-	io.ReaderAt
-	ctx  context.Context
-	size int64
-	tail []byte // nil once the footer is parsed
-}
-
-func (r *tailReader) ReadAt(p []byte, off int64) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	if at := off - (r.size - int64(len(r.tail))); at >= 0 && at+int64(len(p)) <= int64(len(r.tail)) {
-		return copy(p, r.tail[at:]), nil
-	}
-	return r.ReaderAt.ReadAt(p, off)
-}
-
-// readTail fetches the end of the file, and checks the footer's length, for which the library would
-// allocate whatever it is.
-func (r *tailReader) readTail() error {
-	tail := make([]byte, min(r.size, readBuffer))
-	if n, err := r.ReadAt(tail, r.size-int64(len(tail))); n < len(tail) {
-		return fmt.Errorf("read footer: %w", err)
-	}
-	r.tail = tail
-	end := tail[len(tail)-8:]
-	if n := int64(binary.LittleEndian.Uint32(end)); n > r.size-12 {
-		return fmt.Errorf("the file of %d bytes claims a footer of %d", r.size, n)
-	}
-	return nil
-}
-
-// readBuffer is how much of a column chunk is read at a time. Each column being
-// read has such a buffer.
-const readBuffer = 64 << 10
-
 func openFile(ctx context.Context, s Split) (f *file, err error) {
 	var modTime time.Time
 	if s.ModTime != 0 {
@@ -300,18 +257,10 @@ func openFile(ctx context.Context, s Split) (f *file, err error) {
 	if s.Size < 12 {
 		return nil, fmt.Errorf("read %s: it has %d bytes, too few for a Parquet file: remove it, or exclude it by a glob", s.URI, s.Size)
 	}
-	in := &tailReader{ReaderAt: source, ctx: ctx, size: s.Size}
-	err = in.readTail()
-	if err == nil {
-		f.parquet, err = parquet.OpenFile(in, s.Size, &parquet.FileConfig{
-			SkipPageIndex: true, SkipBloomFilters: true, ReadBufferSize: readBuffer,
-		})
+	if f.meta, err = readFooter(ctx, source, s.Size); err == nil {
+		f.root, err = schemaOf(f.meta.schema)
 	}
-	in.tail = nil
 	if err != nil {
-		return nil, fmt.Errorf("read %s: is it a Parquet file, and whole? %w", s.URI, err)
-	}
-	if f.root, err = schemaOf(f.parquet); err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.URI, err)
 	}
 	return f, f.check()
@@ -319,25 +268,23 @@ func openFile(ctx context.Context, s Split) (f *file, err error) {
 
 // check looks at what the footer says before anything relies on it.
 func (f *file) check() error {
-	meta := f.parquet.Metadata()
 	leaves := 0
-	for i := range meta.Schema {
-		if meta.Schema[i].Type.Valid {
+	for i := range f.meta.schema {
+		if f.meta.schema[i].physical >= 0 {
 			leaves++
 		}
 	}
-	for i := range meta.RowGroups {
-		g := &meta.RowGroups[i]
-		if g.NumRows < 0 || len(g.Columns) != leaves {
-			return fmt.Errorf("read %s: row group %d has %d rows and %d of %d columns: the footer is damaged", f.uri, i, g.NumRows, len(g.Columns), leaves)
+	for i := range f.meta.groups {
+		g := &f.meta.groups[i]
+		if g.rows < 0 || len(g.columns) != leaves {
+			return fmt.Errorf("read %s: row group %d has %d rows and %d of %d columns: the footer is damaged", f.uri, i, g.rows, len(g.columns), leaves)
 		}
-		for j := range g.Columns {
-			m := &g.Columns[j].MetaData
-			start := m.DataPageOffset
-			if m.DictionaryPageOffset > 0 {
-				start = min(start, m.DictionaryPageOffset)
+		for j := range g.columns {
+			c := &g.columns[j]
+			if c.encrypted || c.filePath != "" {
+				continue // refused when it is read
 			}
-			if start < 0 || m.TotalCompressedSize < 0 || start > f.source.Size() || m.TotalCompressedSize > f.source.Size()-start {
+			if start := c.start(); start < 0 || c.compressed < 0 || c.values < 0 || start > f.source.Size() || c.compressed > f.source.Size()-start {
 				return fmt.Errorf("read %s: column chunk %d of row group %d lies outside the file: the footer is damaged", f.uri, j, i)
 			}
 		}
@@ -345,6 +292,4 @@ func (f *file) check() error {
 	return nil
 }
 
-func (f *file) close() error {
-	return errors.Join(f.arrow.close(), f.source.Close())
-}
+func (f *file) close() error { return f.source.Close() }

@@ -70,8 +70,14 @@ func (p *plan) add(n *node, t reflect.Type, s slots, nullZero bool) (part, error
 			return p.slice(n, t, s, nullZero)
 		}
 	case mapping:
-		if t.Kind() == reflect.Map {
+		switch t.Kind() {
+		case reflect.Map:
 			return p.mapping(n, t, s)
+		case reflect.Slice: // of structs of key and value, in the file's order
+			entries := *n
+			entries.shape = list
+			entries.children = []*node{{shape: structure, typ: "struct", name: n.name, path: n.path, def: n.elemDef, leaf: -1, children: n.children}}
+			return p.slice(&entries, t, s, nullZero)
 		}
 	}
 	return nil, fmt.Errorf("column %q is a %s in the file, the field is %v: fields that can take it: %s", n.path, n.typ, t, goTypes(n))

@@ -1,11 +1,13 @@
 package parquetio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 )
 
 // Reader reads the rows of one split into structs. It is for one goroutine.
@@ -53,13 +55,15 @@ func (r *Reader[T]) Close() error { return r.batch.close() }
 // batchReader walks through the row groups of a split, a batch at a time, whatever
 // the rows become.
 type batchReader struct {
-	split Split
-	file  *file
-	plan  *plan
-	group int   // to open next
-	left  int64 // rows of the open row group still to be read
-	row   int64 // number in the file of the next row
-	err   error
+	split  Split
+	file   *file
+	plan   *plan
+	chunk  []*chunk // one for each column of the plan
+	group  int      // to open next
+	left   int64    // rows of the open row group still to be read
+	row    int64    // number in the file of the next row
+	err    error
+	closed bool
 }
 
 func newBatchReader(ctx context.Context, s Split, compile func(*node) (*plan, error)) (b *batchReader, err error) {
@@ -77,12 +81,15 @@ func newBatchReader(ctx context.Context, s Split, compile func(*node) (*plan, er
 	if b.plan, err = compile(f.root); err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.URI, err)
 	}
-	groups := f.parquet.Metadata().RowGroups
+	groups := f.meta.groups
 	if s.First < 0 || s.Last > len(groups) || s.First > s.Last {
 		return nil, fmt.Errorf("read %s: the split asks for row groups %d to %d of %d", s.URI, s.First, s.Last, len(groups))
 	}
+	for _, c := range b.plan.columns {
+		b.chunk = append(b.chunk, &chunk{ctx: ctx, file: f.source, fileEnd: s.Size - 8, node: c.info(), readSize: max(minRead, maxBuffered/len(b.plan.columns))})
+	}
 	for _, g := range groups[:s.First] {
-		b.row += g.NumRows
+		b.row += g.rows
 	}
 	return b, nil
 }
@@ -121,14 +128,10 @@ func (b *batchReader) nextGroup() error {
 	if b.group >= b.split.Last {
 		return io.EOF
 	}
-	for _, c := range b.plan.columns {
-		src, err := b.file.openPages(b.group, c.info())
-		if err != nil {
-			return fmt.Errorf("column %q: %w", c.info().path, err)
-		}
-		c.open(src)
+	if err := b.openGroup(&b.file.meta.groups[b.group]); err != nil {
+		return err
 	}
-	b.left = b.file.parquet.Metadata().RowGroups[b.group].NumRows
+	b.left = b.file.meta.groups[b.group].rows
 	b.group++
 	return nil
 }
@@ -152,15 +155,75 @@ func (b *batchReader) fail(err error) error {
 }
 
 func (b *batchReader) close() error {
-	if b.file == nil {
+	if b.closed {
 		return nil
 	}
-	var errs []error
 	for _, c := range b.plan.columns {
-		errs = append(errs, c.close())
+		c.close()
 	}
-	errs = append(errs, b.file.close())
+	err := b.file.close()
 	b.err = io.EOF
 	b.file = &file{uri: b.split.URI} // for messages
-	return errors.Join(errs...)
+	b.closed = true
+	return err
+}
+
+// Reading: a row group whose columns are small is fetched whole, neighbours in one piece; of a large one, each column keeps a part.
+const (
+	minRead     = 64 << 10
+	maxBuffered = 32 << 20 // bytes of the file in memory
+	maxGap      = 64 << 10 // between columns that are fetched in one piece
+)
+
+// openGroup starts the columns' chunks of a row group.
+func (b *batchReader) openGroup(g *rowGroup) error {
+	fetched := make([][]byte, len(b.chunk))
+	at := make([]int64, len(b.chunk))
+	if err := b.fetch(g, fetched, at); err != nil {
+		return err
+	}
+	for i, c := range b.plan.columns {
+		if err := b.chunk[i].start(&g.columns[c.info().leaf], fetched[i], at[i]); err != nil {
+			return fmt.Errorf("column %q: %w", c.info().path, err)
+		}
+		c.open(b.chunk[i])
+	}
+	return nil
+}
+
+// fetch reads the chunks of a row group if they are small enough to be in memory at once.
+func (b *batchReader) fetch(g *rowGroup, fetched [][]byte, at []int64) error {
+	type span struct{ from, to int64 }
+	order := make([]int, 0, len(b.chunk))
+	total := int64(0)
+	spans := make([]span, len(b.chunk))
+	for i, c := range b.plan.columns {
+		meta := &g.columns[c.info().leaf]
+		if meta.encrypted || meta.filePath != "" {
+			return nil // start says so
+		}
+		spans[i] = span{meta.start(), meta.start() + meta.compressed}
+		total += meta.compressed
+		order = append(order, i)
+	}
+	if total > maxBuffered {
+		return nil
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(spans[i].from, spans[j].from) })
+	for len(order) > 0 {
+		from, to, n := spans[order[0]].from, spans[order[0]].to, 1
+		for n < len(order) && spans[order[n]].from <= to+maxGap {
+			to = max(to, spans[order[n]].to)
+			n++
+		}
+		buf := grow(nil, int(to-from))
+		if err := readFull(b.chunk[0].ctx, b.file.source, buf, from); err != nil {
+			return err
+		}
+		for _, i := range order[:n] {
+			fetched[i], at[i] = buf, from
+		}
+		order = order[n:]
+	}
+	return nil
 }

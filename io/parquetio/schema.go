@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/deprecated"
-	"github.com/parquet-go/parquet-go/format"
 )
 
 // Schema describes what a Parquet file holds.
@@ -92,13 +90,14 @@ type node struct {
 	children []*node
 
 	// scalar
-	leaf     int // the column's number in the file
-	kind     parquet.Kind
-	size     int // of a fixed_len_byte_array
-	logical  format.LogicalTypeValue
-	maxRep   byte
-	maxDef   byte
-	noReason string // if set, why the column cannot be read
+	leaf             int // the column's number in the file
+	kind             parquet.Kind
+	size             int // of a fixed_len_byte_array
+	precision, scale int // of a decimal
+	logical          logicalType
+	maxRep           byte
+	maxDef           byte
+	noReason         string // if set, why the column cannot be read
 }
 
 func (n *node) field() Field {
@@ -117,10 +116,9 @@ func (n *node) has(leaf int) bool {
 	return slices.ContainsFunc(n.children, func(c *node) bool { return c.has(leaf) })
 }
 
-// schemaOf reads the schema tree of a file. The root is a structure.
-func schemaOf(f *parquet.File) (*node, error) {
-	metadata := f.Metadata()
-	b := schemaBuilder{elements: metadata.Schema}
+// schemaOf makes the schema tree of a file. The root is a structure.
+func schemaOf(elements []schemaElement) (*node, error) {
+	b := schemaBuilder{elements: elements}
 	root, err := b.next("", 0, 0)
 	if err != nil {
 		return nil, err
@@ -136,7 +134,7 @@ func schemaOf(f *parquet.File) (*node, error) {
 }
 
 type schemaBuilder struct {
-	elements []format.SchemaElement
+	elements []schemaElement
 	pos      int
 	leaves   int
 	depth    int
@@ -155,18 +153,18 @@ func (b *schemaBuilder) next(prefix string, rep, def int) (*node, error) {
 	isRoot := b.pos == 0
 	b.pos++
 
-	n := &node{name: e.Name, leaf: -1, logical: e.LogicalType.Value}
-	n.path = e.Name
+	n := &node{name: e.name, leaf: -1, logical: e.logical}
+	n.path = e.name
 	if prefix != "" {
-		n.path = prefix + "." + e.Name
+		n.path = prefix + "." + e.name
 	}
 	repeated := false
-	if !isRoot && e.RepetitionType.Valid {
-		switch e.RepetitionType.V {
-		case format.Optional:
+	if !isRoot {
+		switch e.repetition {
+		case optionalField:
 			n.optional = true
 			def++
-		case format.Repeated:
+		case repeatedField:
 			repeated = true
 			rep++
 			def++
@@ -177,15 +175,13 @@ func (b *schemaBuilder) next(prefix string, rep, def int) (*node, error) {
 		return nil, fmt.Errorf("column %s is nested too deeply", n.path)
 	}
 
-	if e.Type.Valid {
+	if e.physical >= 0 {
 		n.shape = scalar
 		n.leaf = b.leaves
 		b.leaves++
-		n.kind = parquet.Kind(e.Type.V)
+		n.kind = parquet.Kind(e.physical)
 		n.maxRep, n.maxDef = byte(rep), byte(def)
-		if e.TypeLength.Valid {
-			n.size = int(e.TypeLength.V)
-		}
+		n.size = int(e.size)
 		n.scalarType(e)
 	} else {
 		n.shape, n.typ = structure, "struct"
@@ -193,26 +189,19 @@ func (b *schemaBuilder) next(prefix string, rep, def int) (*node, error) {
 		if isRoot {
 			path = ""
 		}
-		for range max(0, int(e.NumChildren.V)) {
+		for range max(0, int(e.children)) {
 			c, err := b.next(path, rep, def)
 			if err != nil {
 				return nil, err
 			}
 			n.children = append(n.children, c)
 		}
-		annotation := deprecated.ConvertedType(-1)
-		if e.ConvertedType.Valid {
-			annotation = e.ConvertedType.V
-		}
-		switch _, isList := n.logical.(*format.ListType); {
+		switch {
 		case isRoot:
-		case isList || annotation == deprecated.List:
+		case e.logical.kind == logicalList || e.converted == convertedList:
 			n.asList()
-		default:
-			_, isMap := n.logical.(*format.MapType)
-			if isMap || annotation == deprecated.Map || annotation == deprecated.MapKeyValue {
-				n.asMap()
-			}
+		case e.logical.kind == logicalMap || e.converted == convertedMap || e.converted == convertedMapKeyValue:
+			n.asMap()
 		}
 	}
 	if !repeated || isRoot {
@@ -250,106 +239,133 @@ func (n *node) asMap() {
 	}
 	w := n.children[0]
 	entry := w.children[0]
-	if entry.shape == mapping || entry.shape != structure || len(entry.children) != 2 {
+	if entry.shape == structure && len(entry.children) == 1 { // keys alone make a list
+		n.shape, n.typ, n.rep, n.elemDef = list, "list", w.rep, w.elemDef
+		n.children = entry.children
+		return
+	}
+	if entry.shape != structure || len(entry.children) != 2 {
 		return
 	}
 	n.shape, n.typ, n.rep, n.elemDef = mapping, "map", w.rep, w.elemDef
 	n.children = entry.children
+	n.children[0].name, n.children[1].name = "key", "value" // writers' names for them differ, and mean nothing
 }
 
-var intTypes = map[deprecated.ConvertedType]string{
-	deprecated.Int8: "int8", deprecated.Int16: "int16", deprecated.Int32: "int32", deprecated.Int64: "int64",
-	deprecated.Uint8: "uint8", deprecated.Uint16: "uint16", deprecated.Uint32: "uint32", deprecated.Uint64: "uint64",
-	deprecated.Date: "date", deprecated.TimeMillis: "time(ms)", deprecated.TimeMicros: "time(us)",
-	deprecated.TimestampMillis: "timestamp(ms)", deprecated.TimestampMicros: "timestamp(us)",
+// convertedTypes are the integers' converted types, 9 to 18.
+var convertedTypes = map[int8]string{
+	6: "date", 7: "time(ms)", 8: "time(us)", 9: "timestamp(ms)", 10: "timestamp(us)",
+	11: "uint8", 12: "uint16", 13: "uint32", 14: "uint64", 15: "int8", 16: "int16", 17: "int32", 18: "int64",
 }
 
 // scalarType names a column's type by its logical type, its older converted type, or
 // else its physical type.
-func (n *node) scalarType(e *format.SchemaElement) {
-	converted := deprecated.ConvertedType(-1)
-	if e.ConvertedType.Valid {
-		converted = e.ConvertedType.V
-	}
-	if d, ok := n.logical.(*format.DecimalType); ok {
-		n.typ = fmt.Sprintf("decimal(%d,%d)", d.Precision, d.Scale)
-		return
-	}
-	if converted == deprecated.Decimal {
-		n.typ = fmt.Sprintf("decimal(%d,%d)", e.Precision.V, e.Scale.V)
-		return
-	}
+func (n *node) scalarType(e *schemaElement) {
+	n.typ = n.physicalType()
 	switch n.kind {
-	case parquet.Boolean:
-		n.typ = "bool"
 	case parquet.Int32, parquet.Int64:
-		n.typ = "int32"
-		if n.kind == parquet.Int64 {
-			n.typ = "int64"
-		}
-		switch l := n.logical.(type) {
-		case *format.IntType:
-			n.typ = fmt.Sprintf("int%d", l.BitWidth)
-			if !l.IsSigned {
-				n.typ = "u" + n.typ
-			}
-		case *format.DateType:
-			n.typ = "date"
-		case *format.TimeType:
-			n.typ = "time(" + unit(l.Unit) + ")"
-		case *format.TimestampType:
-			n.typ = "timestamp(" + unit(l.Unit) + ")"
-		default:
-			if t, ok := intTypes[converted]; ok {
-				n.typ = t
-			}
-		}
-		// An annotation that does not go with the physical type is ignored, as the format asks.
-		is64 := strings.HasSuffix(n.typ, "64") || strings.HasPrefix(n.typ, "timestamp") || n.typ == "time(us)" || n.typ == "time(ns)"
-		if is64 != (n.kind == parquet.Int64) {
-			n.typ = map[bool]string{true: "int64", false: "int32"}[n.kind == parquet.Int64]
-		}
-	case parquet.Int96:
-		n.typ = "int96"
-	case parquet.Float:
-		n.typ = "float32"
-	case parquet.Double:
-		n.typ = "float64"
+		n.integerType(e)
 	case parquet.ByteArray:
-		n.typ = "bytes"
-		switch n.logical.(type) {
-		case *format.StringType, *format.EnumType, *format.JsonType:
+		switch e.logical.kind {
+		case logicalString, logicalEnum, logicalJSON:
 			n.typ = "string"
-		case nil:
-			if converted == deprecated.UTF8 || converted == deprecated.Enum || converted == deprecated.Json {
+		case 0:
+			if e.converted == convertedUTF8 || e.converted == convertedEnum || e.converted == convertedJSON {
 				n.typ = "string"
 			}
 		}
 	case parquet.FixedLenByteArray:
-		n.typ = fmt.Sprintf("[%d]byte", n.size)
-		if _, ok := n.logical.(*format.Float16Type); ok && n.size == 2 {
+		switch {
+		case n.size <= 0 || n.size > maxFixedSize:
+			n.noReason = fmt.Sprintf("its fixed size is %d in the schema", n.size)
+		case e.logical.kind == logicalFloat16 && n.size == 2:
 			n.typ = "float16"
-		}
-		if converted == deprecated.Interval {
+		case e.converted == convertedInterval && n.size == 12:
 			n.typ = "interval"
 		}
-		if n.size <= 0 {
-			n.noReason = "its fixed size is missing from the schema"
-		}
+	case parquet.Boolean, parquet.Int96, parquet.Float, parquet.Double:
 	default:
-		n.typ = "unknown"
 		n.noReason = fmt.Sprintf("its physical type %d is unknown", n.kind)
 	}
-	if _, ok := n.logical.(*format.NullType); ok {
+	if e.logical.kind == logicalDecimal || e.converted == convertedDecimal {
+		n.precision, n.scale = int(e.logical.precision), int(e.logical.scale)
+		if e.logical.kind != logicalDecimal {
+			n.precision, n.scale = int(e.precision), int(e.scale)
+		}
+		switch {
+		case n.kind != parquet.Int32 && n.kind != parquet.Int64 && n.kind != parquet.ByteArray && n.kind != parquet.FixedLenByteArray:
+			// An annotation that does not go with the physical type is ignored.
+		case n.precision < 1 || n.scale < 0 || n.scale > maxScale:
+			n.noReason = fmt.Sprintf("it is a decimal of precision %d and scale %d", n.precision, n.scale)
+		default:
+			n.typ = fmt.Sprintf("decimal(%d,%d)", n.precision, n.scale)
+		}
+	}
+	if e.logical.kind == logicalNull {
 		n.typ = "null"
 	}
 }
 
-func unit(u format.TimeUnit) string {
-	switch u.Value.(type) {
-	case *format.MilliSeconds:
+// maxFixedSize bounds fixed_len_byte_array: real ones have some tens of bytes.
+const maxFixedSize = 1 << 20
+
+// physicalType is what a column holds if no annotation says more.
+func (n *node) physicalType() string {
+	switch n.kind {
+	case parquet.Boolean:
+		return "bool"
+	case parquet.Int32:
+		return "int32"
+	case parquet.Int64:
+		return "int64"
+	case parquet.Int96:
+		return "int96"
+	case parquet.Float:
+		return "float32"
+	case parquet.Double:
+		return "float64"
+	case parquet.ByteArray:
+		return "bytes"
+	case parquet.FixedLenByteArray:
+		return fmt.Sprintf("[%d]byte", n.size)
+	}
+	return "unknown"
+}
+
+func (n *node) integerType(e *schemaElement) {
+	typ := n.typ
+	switch l := e.logical; l.kind {
+	case logicalInt:
+		if l.bits != 8 && l.bits != 16 && l.bits != 32 && l.bits != 64 {
+			return
+		}
+		typ = fmt.Sprintf("int%d", l.bits)
+		if !l.signed {
+			typ = "u" + typ
+		}
+	case logicalDate:
+		typ = "date"
+	case logicalTime:
+		typ = "time(" + unit(l.unit) + ")"
+	case logicalTimestamp:
+		typ = "timestamp(" + unit(l.unit) + ")"
+	default:
+		if t, ok := convertedTypes[e.converted]; ok {
+			typ = t
+		}
+	}
+	// An annotation that does not go with the physical type is ignored, as the format asks.
+	is64 := strings.HasSuffix(typ, "64") || strings.HasPrefix(typ, "timestamp") || typ == "time(us)" || typ == "time(ns)"
+	if is64 == (n.kind == parquet.Int64) {
+		n.typ = typ
+	}
+}
+
+func unit(u int16) string {
+	switch u {
+	case 1:
 		return "ms"
-	case *format.MicroSeconds:
+	case 2:
 		return "us"
 	}
 	return "ns"

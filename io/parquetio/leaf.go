@@ -5,111 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/encoding"
-	"github.com/parquet-go/parquet-go/format"
 )
-
-// page is a part of a column chunk, decoded. Its slices are good until the next page is read.
-type page struct {
-	entries  int    // values and nulls
-	rep, def []byte // a level for each entry; nil where the column has no such levels
-	count    int    // values that are not null
-
-	values encoding.Values // count values, or as many indexes into the dictionary
-	// dictionary is set where values are indexes.
-	dictionary parquet.Dictionary
-}
-
-// pages yields the pages of a column chunk, then io.EOF.
-type pages interface {
-	next() (page, error)
-	close() error
-}
-
-// openPages opens a column chunk with the reader that reads its codec right.
-func (f *file) openPages(group int, n *node) (pages, error) {
-	meta := f.parquet.Metadata()
-	chunk := &meta.RowGroups[group].Columns[n.leaf]
-	if chunk.FilePath != "" {
-		return nil, fmt.Errorf("its data lies in another file, %s, which is not supported: rewrite the data as one file", chunk.FilePath)
-	}
-	codec := chunk.MetaData.Codec
-	switch codec {
-	case format.Lz4:
-		return nil, errors.New("it is compressed with the deprecated LZ4 codec, which is not supported: rewrite the file with snappy, zstd or lz4_raw")
-	case format.Lz4Raw:
-		// parquet-go v0.32.0 returns wrong values for LZ4_RAW without an error.
-		return f.arrowPages(group, n)
-	}
-	if codec != meta.RowGroups[0].Columns[n.leaf].MetaData.Codec {
-		// parquet-go decompresses every chunk of a column by the codec of the first.
-		return f.arrowPages(group, n)
-	}
-	columns := f.parquet.RowGroups()[group].ColumnChunks()
-	if n.leaf >= len(columns) {
-		return nil, fmt.Errorf("row group %d lacks the column", group)
-	}
-	return &goPages{pages: columns[n.leaf].Pages(), maxRep: n.maxRep, maxDef: n.maxDef}, nil
-}
-
-// goPages reads pages with parquet-go.
-type goPages struct {
-	pages          parquet.Pages
-	current        parquet.Page
-	maxRep, maxDef byte
-}
-
-func (g *goPages) next() (page, error) {
-	g.release()
-	p, err := g.pages.ReadPage()
-	if err != nil {
-		return page{}, err
-	}
-	g.current = p
-	out := page{entries: int(p.NumValues()), values: p.Data(), dictionary: p.Dictionary()}
-	out.count = out.entries
-	if g.maxRep > 0 {
-		out.rep = p.RepetitionLevels()
-		if len(out.rep) != out.entries {
-			return page{}, fmt.Errorf("a page of %d entries has %d repetition levels", out.entries, len(out.rep))
-		}
-	}
-	if g.maxDef > 0 {
-		out.def = p.DefinitionLevels()
-		if len(out.def) != out.entries {
-			return page{}, fmt.Errorf("a page of %d entries has %d definition levels", out.entries, len(out.def))
-		}
-		out.count = bytes.Count(out.def, []byte{g.maxDef})
-	}
-	return out, nil
-}
-
-func (g *goPages) release() {
-	if g.current != nil {
-		parquet.Release(g.current)
-		g.current = nil
-	}
-}
-
-func (g *goPages) close() error {
-	g.release()
-	return g.pages.Close()
-}
 
 // leafColumn is a column being read, whatever its Go type.
 type leafColumn interface {
 	info() *node
 	// open starts a column chunk.
-	open(pages)
+	open(src *chunk)
 	// gather reads the entries of the next n rows into memory.
 	gather(n int) error
 	// levels are those of the gathered entries.
 	levels() (rep, def []byte)
 	// finish checks that the chunk has no more entries than its rows, and closes it.
 	finish() error
-	close() error
+	close()
 	// direct tells that parts read the column's pages themselves, without gather.
 	direct() bool
 	// keepLevels makes the column one to gather.
@@ -122,13 +31,13 @@ type leaf[V any] struct {
 	convert converter[V]
 	ofPages bool // see direct
 
-	src   pages
+	src   *chunk // nil between column chunks
 	page  page
 	dense []V     // the page's values, or:
 	index []int32 // their places in
 	dict  []V     // the chunk's dictionary
 	// dictionary is what dict was made from.
-	dictionary parquet.Dictionary
+	dictionary *dictionary
 	scratch    []V
 	pos, vpos  int // entries and values of the page that are used up
 
@@ -141,26 +50,22 @@ func (l *leaf[V]) direct() bool              { return l.ofPages }
 func (l *leaf[V]) keepLevels()               { l.ofPages = false }
 func (l *leaf[V]) levels() (rep, def []byte) { return l.reps, l.defs }
 
-func (l *leaf[V]) open(src pages) {
+func (l *leaf[V]) open(src *chunk) {
 	l.src = src
 	l.page, l.pos, l.vpos = page{}, 0, 0
 	l.dict, l.dictionary = nil, nil
 }
 
-func (l *leaf[V]) close() error {
-	if l.src == nil {
-		return nil
-	}
-	src := l.src
+func (l *leaf[V]) close() {
 	l.src = nil
 	l.page, l.dense, l.index = page{}, nil, nil
-	return src.close()
 }
 
 func (l *leaf[V]) finish() error {
 	for l.pos == l.page.entries {
 		if err := l.load(); err == io.EOF {
-			return l.close()
+			l.close()
+			return nil
 		} else if err != nil {
 			return err
 		}
@@ -194,7 +99,7 @@ func (l *leaf[V]) loadPage() error {
 	}
 	l.page, l.pos, l.vpos = p, 0, 0
 	l.dense, l.index = nil, nil
-	if p.dictionary == nil {
+	if p.dict == nil {
 		l.scratch, l.dense, err = l.convert(l.scratch, p.values, p.count)
 		if err != nil {
 			return err
@@ -205,20 +110,15 @@ func (l *leaf[V]) loadPage() error {
 		l.dense = l.dense[:p.count]
 		return nil
 	}
-	if p.dictionary != l.dictionary {
+	if p.dict != l.dictionary {
 		// The table outlives the page: it has memory of its own (scratch nil), or that of the dictionary.
-		data := p.dictionary.Page()
-		_, table, err := l.convert(nil, data.Data(), int(data.NumValues()))
+		_, table, err := l.convert(nil, p.dict.values, p.dict.count)
 		if err != nil {
 			return fmt.Errorf("read dictionary: %w", err)
 		}
-		l.dict, l.dictionary = table, p.dictionary
+		l.dict, l.dictionary = table, p.dict
 	}
-	l.index = p.values.Int32()
-	if len(l.index) < p.count {
-		return fmt.Errorf("a page of %d values holds %d: the file is damaged", p.count, len(l.index))
-	}
-	l.index = l.index[:p.count]
+	l.index = p.index
 	return nil
 }
 
@@ -293,10 +193,15 @@ func (l *leaf[V]) gather(n int) error {
 			rows += k
 		}
 		values := k
-		if l.node.maxDef > 0 {
+		switch {
+		case l.page.def != nil:
 			def := l.page.def[l.pos : l.pos+k]
 			l.defs = append(l.defs, def...)
 			values = bytes.Count(def, []byte{l.node.maxDef})
+		case l.node.maxDef > 0:
+			for range k {
+				l.defs = append(l.defs, l.node.maxDef)
+			}
 		}
 		var err error
 		if l.vals, err = l.appendTo(l.vals, values); err != nil {
