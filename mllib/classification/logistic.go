@@ -77,6 +77,10 @@ type LogisticRegression struct {
 	LowerBoundsOnIntercepts, UpperBoundsOnIntercepts     []float64
 	// Initial is the model to start from: one of the same shape, for the same features.
 	Initial *Model
+	// CheckpointURI is a file to which the model is saved every CheckpointInterval iterations, 10 by default: Load it as the Initial model of a fit that goes on
+	// from there. It is left where it is. Empty means none.
+	CheckpointURI      string
+	CheckpointInterval int
 	// FeatureNames name the columns, for messages and for the model; optional.
 	FeatureNames []string
 	// LabelNames name the classes, for the model; optional.
@@ -94,6 +98,7 @@ func (lr LogisticRegression) withDefaults() (LogisticRegression, error) {
 	}
 	defaultInt(&lr.MaxIter, 100)
 	defaultInt(&lr.AggregationDepth, 2)
+	defaultInt(&lr.CheckpointInterval, 10)
 	if lr.MaxIter < 0 {
 		lr.MaxIter = 0
 	}
@@ -122,6 +127,8 @@ func (lr LogisticRegression) withDefaults() (LogisticRegression, error) {
 		return lr, bad("Threshold", lr.Threshold, "a number from 0 to 1")
 	case lr.AggregationDepth < 1:
 		return lr, bad("AggregationDepth", lr.AggregationDepth, "a number of at least 1")
+	case lr.CheckpointInterval < 1:
+		return lr, bad("CheckpointInterval", lr.CheckpointInterval, "a number of at least 1")
 	case !(lr.MaxBlockSizeInMB >= 0) || lr.MaxBlockSizeInMB > 1024:
 		return lr, bad("MaxBlockSizeInMB", lr.MaxBlockSizeInMB, "a number from 0, which means 1, to 1024")
 	case lr.NumClasses < 0:

@@ -50,7 +50,10 @@ func (t *trainer) run(ctx context.Context) (*Model, error) {
 	}
 	report := progress.Start(t.blocks.Session(), "logistic regression", s.MaxIter, "objective")
 	defer report.Done()
-	s.Progress = report.Iteration
+	s.Progress = func(i int, value float64, x []float64) error {
+		report.Iteration(i, value)
+		return t.checkpoint(ctx, m, i, value, x)
+	}
 	r, err := optim.Minimize(ctx, t.evaluate, x0, s)
 	if err != nil {
 		return nil, err
@@ -67,6 +70,20 @@ func (t *trainer) run(ctx context.Context) (*Model, error) {
 	}
 	m.Summary.ObjectiveHistory, m.Summary.Iterations, m.Summary.Evaluations, m.Summary.Converged, m.Summary.Reason = r.History, r.Iterations, r.Evaluations, r.Converged, r.Reason
 	return m, nil
+}
+
+// checkpoint saves the model as it is now, every few iterations if that is asked for.
+func (t *trainer) checkpoint(ctx context.Context, m *Model, iteration int, value float64, x []float64) error {
+	if t.set.CheckpointURI == "" || iteration == 0 || iteration%t.set.CheckpointInterval != 0 {
+		return nil
+	}
+	now := *m
+	now.Coefficients, now.Intercepts = t.original(x)
+	now.Summary.ObjectiveHistory, now.Summary.Iterations, now.Summary.Reason = []float64{value}, iteration, "a checkpoint"
+	if err := now.Save(ctx, t.set.CheckpointURI); err != nil {
+		return fmt.Errorf("checkpoint after iteration %d: %w", iteration, err)
+	}
+	return nil
 }
 
 // center makes the mean over the functions zero: a softmax does not change if the same is added to all of them.

@@ -42,8 +42,8 @@ type Settings struct {
 	L1 []float64
 	// Lower and Upper bound the variables; nil for none, infinite for some. They do not go with L1.
 	Lower, Upper []float64
-	// Progress is told of the start, as iteration 0, and of each iteration.
-	Progress func(iteration int, value float64)
+	// Progress is told of the start, as iteration 0, and of each iteration. It must not keep or change x. An error ends the search with it.
+	Progress func(iteration int, value float64, x []float64) error
 }
 
 // Result is where the search ended.
@@ -109,7 +109,9 @@ func (m *minimizer) run(ctx context.Context, at point) (*Result, error) {
 	next := point{x: make([]float64, n), g: make([]float64, n)}
 	pg, d := make([]float64, n), make([]float64, n)
 	r := &Result{History: []float64{at.f}}
-	m.progress(0, at.f)
+	if err := m.progress(0, at); err != nil {
+		return nil, err
+	}
 	for {
 		m.steepest(pg, at)
 		norm := length(pg)
@@ -143,16 +145,19 @@ func (m *minimizer) run(ctx context.Context, at point) (*Result, error) {
 		at, next = next, at
 		r.Iterations++
 		r.History = append(r.History, at.f)
-		m.progress(r.Iterations, at.f)
+		if err := m.progress(r.Iterations, at); err != nil {
+			return nil, err
+		}
 	}
 	r.X, r.Value, r.Evaluations = at.x, at.f, m.evaluations
 	return r, nil
 }
 
-func (m *minimizer) progress(iteration int, value float64) {
-	if m.set.Progress != nil {
-		m.set.Progress(iteration, value)
+func (m *minimizer) progress(iteration int, at point) error {
+	if m.set.Progress == nil {
+		return nil
 	}
+	return m.set.Progress(iteration, at.f, at.x)
 }
 
 // stalled tells whether ten iterations have changed next to nothing.
