@@ -148,7 +148,7 @@ func run[U, I job.ID](ctx context.Context, j *job.Job, sc rdd.Session, o options
 	j.Set("users", len(model.UserIDs))
 	j.Set("items", len(model.ItemIDs))
 	j.Set("partitions", als.NumUserBlocks)
-	digest, err := model.Digest()
+	digest, err := model.SHA256()
 	if err != nil {
 		return err
 	}

@@ -27,10 +27,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
-	"time"
 
+	"github.com/spark-go/spark-go/mllib/internal/progress"
 	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -130,7 +129,7 @@ func (a ALS[U, I]) Fit(ctx context.Context, ratings rdd.RDD[Rating[U, I]]) (*Mod
 			return nil, fmt.Errorf("train ALS: %w: choose another CheckpointDir", err)
 		}
 	}
-	t := &training[U, I]{ALS: a, began: time.Now()}
+	t := &training[U, I]{ALS: a}
 	defer t.free(ctx)
 	if err := t.distribute(ctx, ratings); err != nil {
 		return nil, err
@@ -149,7 +148,7 @@ func (a ALS[U, I]) Fit(ctx context.Context, ratings rdd.RDD[Rating[U, I]]) (*Mod
 // training is a fit on its way.
 type training[U, I ID] struct {
 	ALS[U, I]
-	began         time.Time
+	progress      *progress.Reporter
 	byUser        rdd.RDD[block[U, I]]
 	byItem        rdd.RDD[block[I, U]]
 	ratings       int64
@@ -170,6 +169,9 @@ type held interface {
 func forget(ctx context.Context, d held) { _ = d.Unpersist(context.WithoutCancel(ctx), false) }
 
 func (t *training[U, I]) free(ctx context.Context) {
+	if t.progress != nil {
+		t.progress.Done()
+	}
 	for _, d := range t.held {
 		forget(ctx, d)
 	}
@@ -177,42 +179,38 @@ func (t *training[U, I]) free(ctx context.Context) {
 
 // distribute makes the blocks.
 func (t *training[U, I]) distribute(ctx context.Context, ratings rdd.RDD[Rating[U, I]]) error {
+	measure := "rmse"
+	if t.ImplicitPrefs {
+		measure = "loss"
+	}
+	t.progress = progress.Start(ratings.Session(), "ALS", t.MaxIter, measure)
 	t.byUser, t.byItem = blocksOf(ratings, t.NumUserBlocks, t.NumItemBlocks)
 	t.byUser.Persist(t.IntermediateStorageLevel)
 	t.byItem.Persist(t.IntermediateStorageLevel)
 	t.held = append(t.held, t.byUser, t.byItem)
-	sizes, err := rdd.RunPartitions(ctx, t.byItem, "ALS blocks", rdd.PartitionFunc[block[I, U], blockSize](sizeOf[I, U]{}), nil)
+	sizes, err := rdd.RunPartitions(ctx, t.byItem, "ALS blocks", rdd.PartitionFunc[block[I, U], int64](sizeOf[I, U]{}), nil)
 	if err != nil {
 		return err
 	}
-	items := int64(0)
-	for _, s := range sizes {
-		t.ratings += s.Ratings
-		items += s.Rows
+	for _, n := range sizes {
+		t.ratings += n
 	}
 	if t.ratings == 0 {
 		return errors.New("train ALS: there are no ratings: check the input and its filters")
 	}
-	slog.InfoContext(ctx, "ALS: ratings in blocks", "ratings", t.ratings, "items", items, "seconds", t.seconds())
 	t.users = rdd.New(t.byUser.Session(), "ALSInit", rdd.Op[factors](initOp[U, I]{Blocks: t.byUser, Rank: t.Rank, Seed: t.Seed}), t.NumUserBlocks, nil, rdd.Narrow{Node: t.byUser.Node()})
 	return nil
 }
 
-func (t *training[U, I]) seconds() float64 {
-	return math.Round(time.Since(t.began).Seconds()*1000) / 1000
-}
-
-// blockSize is how much a block holds.
-type blockSize struct{ Rows, Ratings int64 }
-
+// sizeOf is the number of ratings of a block.
 type sizeOf[R, C ID] struct{}
 
-func (sizeOf[R, C]) Run(_ *rdd.Task, _ int, in rdd.Stream[block[R, C]]) (blockSize, error) {
+func (sizeOf[R, C]) Run(_ *rdd.Task, _ int, in rdd.Stream[block[R, C]]) (int64, error) {
 	rows, err := in.Next()
 	if err != nil {
-		return blockSize{}, err
+		return 0, err
 	}
-	return blockSize{int64(len(rows[0].IDs)), int64(len(rows[0].Values))}, nil
+	return int64(len(rows[0].Values)), nil
 }
 
 // iterate computes the items' vectors from the users', and the users' from those.
@@ -238,11 +236,11 @@ func (t *training[U, I]) iterate(ctx context.Context) error {
 		sum.add(f)
 	}
 	t.history = append(t.history, sum.Loss)
-	if t.ImplicitPrefs {
-		slog.InfoContext(ctx, "ALS: iteration", "iteration", t.done, "of", t.MaxIter, "loss", sum.Loss, "seconds", t.seconds())
-	} else {
-		slog.InfoContext(ctx, "ALS: iteration", "iteration", t.done, "of", t.MaxIter, "rmse", math.Sqrt(sum.Loss/float64(t.ratings)), "seconds", t.seconds())
+	measure := sum.Loss
+	if !t.ImplicitPrefs {
+		measure = math.Sqrt(sum.Loss / float64(t.ratings))
 	}
+	t.progress.Iteration(t.done, measure)
 	if t.done%t.CheckpointInterval == 0 && t.CheckpointInterval > 0 && t.done < t.MaxIter {
 		return t.checkpoint(ctx)
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,33 +57,17 @@ func rmse(m *recommendation.Model[int64, int64], rs []rating) float64 {
 func TestRecoversPlantedRank(t *testing.T) {
 	sc := driver.New(driver.Master("local[2]"))
 	defer sc.Stop()
-	rs := planted(1, 60, 40, 2, 0.6)
-	m, err := settings{Rank: 2, RegParam: 1e-4, MaxIter: 15}.Fit(context.Background(), rdd.Parallelize(sc, rs, 3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if e := rmse(m, rs); e > 0.02 {
-		t.Errorf("rmse is %g on noise-free ratings of the same rank", e)
-	}
-}
-
-func TestSameModelHoweverComputed(t *testing.T) {
-	rs := planted(2, 50, 30, 3, 0.5)
-	var want string
-	for _, master := range []string{"local[1]", "local[4]"} {
-		for _, partitions := range []int{2, 5} {
-			sc := driver.New(driver.Master(master))
-			m, err := settings{Rank: 4, MaxIter: 3}.Fit(context.Background(), rdd.Parallelize(sc, rs, partitions))
-			sc.Stop()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want == "" {
-				want = digest(t, m)
-			}
-			if got := digest(t, m); got != want {
-				t.Errorf("%s, %d partitions: model %s, want %s", master, partitions, got, want)
-			}
+	for rank, most := range []float64{1: 2e-3, 2: 2e-2} {
+		if rank == 0 {
+			continue
+		}
+		rs := planted(1, 60, 40, rank, 0.6)
+		m, err := settings{Rank: rank, RegParam: 1e-5, MaxIter: 15}.Fit(context.Background(), rdd.Parallelize(sc, rs, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := rmse(m, rs); e > most {
+			t.Errorf("rmse is %g on noise-free ratings of the same rank, %d", e, rank)
 		}
 	}
 }
@@ -92,15 +77,24 @@ func TestSolvesNormalEquations(t *testing.T) {
 	sc := driver.New(driver.Master("local[2]"))
 	defer sc.Stop()
 	rs := planted(3, 20, 15, 2, 0.7)
+	for i := range rs { // with dislikes, ignorance and repetitions
+		rs[i].Value -= 1
+		if i%7 == 0 {
+			rs[i].Value = 0
+		}
+	}
+	rs = append(rs, rs[5], rs[5], rs[8])
 	for _, c := range []settings{
 		{Rank: 3, MaxIter: 4, RegParam: 0.2},
 		{Rank: 3, MaxIter: 4, RegParam: 0.2, ImplicitPrefs: true, Alpha: 2},
 		{Rank: 3, MaxIter: 4, RegParam: 0.2, NumUserBlocks: 1, NumItemBlocks: 1},
+		{Rank: 3, MaxIter: 4, RegParam: 0.2, Nonnegative: true},
 	} {
 		m, err := c.Fit(context.Background(), rdd.Parallelize(sc, rs, 3))
 		if err != nil {
 			t.Fatal(err)
 		}
+		loss := 0.0
 		for ui, u := range m.UserIDs {
 			x := m.UserFactors[ui*3 : ui*3+3]
 			var grad [3]float64
@@ -111,32 +105,43 @@ func TestSolvesNormalEquations(t *testing.T) {
 				for k := range 3 {
 					dot += float64(x[k]) * float64(y[k])
 				}
-				value, seen := float32(0), false
-				for _, r := range rs {
-					if r.User == u && r.Item == i {
-						value, seen = r.Value, true
+				add := func(conf, pref float64) {
+					loss += conf * (dot - pref) * (dot - pref)
+					for k := range 3 {
+						grad[k] += conf * (dot - pref) * float64(y[k])
 					}
 				}
-				conf, pref := 0.0, 0.0
-				switch {
-				case c.ImplicitPrefs && seen && value > 0:
-					conf, pref = 1+c.Alpha*float64(value), 1
-					n++
-				case c.ImplicitPrefs:
-					conf, pref = 1, 0
-				case seen:
-					conf, pref = 1, float64(value)
-					n++
+				if c.ImplicitPrefs {
+					add(1, 0) // every pair once, and what observations change
 				}
-				for k := range 3 {
-					grad[k] += conf * (dot - pref) * float64(y[k])
+				for _, r := range rs {
+					v := float64(r.Value)
+					switch {
+					case r.User != u || r.Item != i:
+					case !c.ImplicitPrefs:
+						add(1, v)
+						n++
+					case v > 0:
+						add(-1, 0)
+						add(1+c.Alpha*v, 1)
+						n++
+					default:
+						add(-c.Alpha*v, 0)
+					}
 				}
 			}
 			for k := range 3 {
-				if g := grad[k] + c.RegParam*n*float64(x[k]); math.Abs(g) > 1e-3 {
+				g := grad[k] + c.RegParam*n*float64(x[k])
+				if c.Nonnegative && x[k] == 0 && g > 0 {
+					continue
+				}
+				if math.Abs(g) > 1e-3 {
 					t.Errorf("%+v: user %d: gradient %g of number %d", c, u, g, k)
 				}
 			}
+		}
+		if last := m.History[len(m.History)-1]; len(m.History) != 4 || math.Abs(last-loss) > 1e-4*loss {
+			t.Errorf("%+v: loss %v after four iterations, want %g", c, m.History, loss)
 		}
 	}
 }
@@ -195,7 +200,7 @@ func TestStringIDsSaveAndLoad(t *testing.T) {
 
 func digest[U, I recommendation.ID](t *testing.T, m *recommendation.Model[U, I]) string {
 	t.Helper()
-	d, err := m.Digest()
+	d, err := m.SHA256()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,15 +214,52 @@ func TestRefusals(t *testing.T) {
 		_, err := a.Fit(context.Background(), rdd.Parallelize(sc, rs, 2))
 		return fmt.Sprint(err)
 	}
+	some := []rating{{1, 1, 1}, {2, 1, 2}}
 	for _, c := range []struct{ got, want string }{
 		{fit(settings{}), "no ratings"},
-		{fit(settings{Rank: -1}, rating{1, 1, 1}), "Rank is -1"},
-		{fit(settings{}, rating{1, 5, float32(math.NaN())}), "must be finite"},
-		{fit(settings{RegParam: -1}, rating{1, 5, 1}), "RegParam"},
+		{fit(settings{}, rating{1, 1, 1}, rating{1, 5, float32(math.NaN())}), "row 0 of partition 1, the rating of user 1 for item 5, is NaN: ratings must be finite"},
+		{fit(settings{}, rating{1, 5, float32(math.Inf(-1))}), "is -Inf"},
+		{fit(settings{RegParam: -1}, rating{1, 5, 1}), "set RegParam above 0"},
+		{fit(settings{Rank: -1}, some...), "Rank is -1: choose 1 to 2147483647"},
+		{fit(settings{MaxIter: -1}, some...), "MaxIter is -1"},
+		{fit(settings{NumUserBlocks: -3}, some...), "NumUserBlocks is -3"},
+		{fit(settings{NumItemBlocks: -3}, some...), "NumItemBlocks is -3"},
+		{fit(settings{BlockSize: -3}, some...), "BlockSize is -3"},
+		{fit(settings{RegParam: math.NaN()}, some...), "RegParam is NaN"},
+		{fit(settings{RegParam: math.Inf(1)}, some...), "RegParam is +Inf"},
+		{fit(settings{Alpha: -1}, some...), "Alpha is -1"},
+		{fit(settings{CheckpointInterval: -2}, some...), "CheckpointInterval is -2"},
+		{fit(settings{CheckpointInterval: -1, CheckpointDir: "x"}, some...), "CheckpointInterval -1"},
+		{fit(settings{CheckpointDir: "nowhere://x"}, some...), "CheckpointDir"},
+		{fit(settings{ColdStartStrategy: "skip"}, some...), `ColdStartStrategy is "skip": choose "nan" or "drop"`},
+		{fit(settings{IntermediateStorageLevel: 77}, some...), "IntermediateStorageLevel"},
 	} {
 		if !strings.Contains(c.got, c.want) {
 			t.Errorf("error %q does not say %q", c.got, c.want)
 		}
+	}
+}
+
+// TestWidthOfIDs: the same ids in 32 and 64 bits give the same vectors.
+func TestWidthOfIDs(t *testing.T) {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	rs := planted(7, 12, 10, 2, 0.8)
+	var narrow []recommendation.Rating[int32, int32]
+	for i := range rs {
+		rs[i].User -= 30
+		narrow = append(narrow, recommendation.Rating[int32, int32]{User: int32(rs[i].User), Item: int32(rs[i].Item), Value: rs[i].Value})
+	}
+	a, err := settings{Rank: 2}.Fit(context.Background(), rdd.Parallelize(sc, rs, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := recommendation.ALS[int32, int32]{Rank: 2, CheckpointInterval: -1, IntermediateStorageLevel: rdd.DiskOnly}.Fit(context.Background(), rdd.Parallelize(sc, narrow, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(a.UserFactors, b.UserFactors) || !slices.Equal(a.ItemFactors, b.ItemFactors) || a.UserIDs[0] != int64(b.UserIDs[0]) {
+		t.Error("the vectors differ")
 	}
 }
 

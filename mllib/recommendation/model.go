@@ -148,8 +148,8 @@ func (m *Model[U, I]) Save(ctx context.Context, uri string) error {
 	return m.file().Save(ctx, uri)
 }
 
-// Digest is the SHA-256 of the model, in hexadecimal: equal for equal models.
-func (m *Model[U, I]) Digest() (string, error) { return m.file().Digest() }
+// SHA256 is the digest of the model, in hexadecimal: equal for equal models.
+func (m *Model[U, I]) SHA256() (string, error) { return m.file().Digest() }
 
 // Load reads a model that Save wrote. It needs no engine. Files that are damaged, newer than this program or of other ids are refused;
 // ids of 32 bits may be read as int64, and the other way round if they fit.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -58,11 +59,17 @@ func TestMovieLens(t *testing.T) {
 	defer sc.Stop()
 	for _, c := range []struct {
 		als       settings
-		folds     []float64
-		low, high float64 // of the mean
+		folds     [5]float64 // 0 where the reference has only the mean
+		low, high float64    // of the mean
 	}{
-		{settings{Rank: 10, RegParam: 0.1, MaxIter: 10}, []float64{0.9313, 0.9217, 0.9163, 0.9221, 0.9217}, 0.915, 0.930},
+		{settings{Rank: 10, RegParam: 0.1, MaxIter: 10}, [5]float64{0.9313, 0.9217, 0.9163, 0.9221, 0.9217}, 0.915, 0.930},
+		{settings{Rank: 20, RegParam: 0.15, MaxIter: 10}, [5]float64{}, 0.915, 0.921}, // mean 0.9182
+		{settings{Rank: 10, RegParam: 0.05, MaxIter: 10}, [5]float64{}, 0.958, 0.978}, // mean 0.968: too little
 	} {
+		if c.folds[0] == 0 && os.Getenv("SPARK_GO_SLOW") != "1" {
+			t.Logf("rank %d, lambda %g: left out without SPARK_GO_SLOW=1", c.als.Rank, c.als.RegParam)
+			continue
+		}
 		var got []string
 		sum := 0.0
 		for fold, want := range c.folds {
@@ -73,7 +80,7 @@ func TestMovieLens(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := knownRMSE(m, all[lo:hi])
-			if math.Abs(e-want) > 0.01 { // starts differ
+			if want != 0 && math.Abs(e-want) > 0.01 { // starts differ
 				t.Errorf("u%d: rmse %.4f, the reference has %.4f", fold+1, e, want)
 			}
 			got = append(got, fmt.Sprintf("%.4f", e))
