@@ -18,7 +18,6 @@ type problem struct {
 	MinCount   float64 // rows of a side
 	MinWeight  float64 // weight of a side
 	MinGain    float64
-	Pure       float64 // impurity from which a node is not split
 	Seed       int64
 	Bag        bag
 	Weighted   bool
@@ -59,8 +58,10 @@ type finder struct {
 
 func newFinder(p *problem) *finder {
 	n := p.statSize()
-	return &finder{problem: p, size: n, left: make([]float64, n), right: make([]float64, n),
-		best: split{left: make([]float64, n), right: make([]float64, n)}}
+	return &finder{
+		problem: p, size: n, left: make([]float64, n), right: make([]float64, n),
+		best: split{left: make([]float64, n), right: make([]float64, n)},
+	}
 }
 
 // start begins a node with the given statistics.

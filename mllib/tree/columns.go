@@ -4,15 +4,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
-
-// Row is one row of training data.
-type Row struct {
-	Label    float64
-	Weight   float64 // counts if Settings.Weighted is set
-	Features []float64
-}
 
 // Columns is some consecutive rows, column by column: how wide data reaches the trainers without a slice for each row. All columns have
 // Rows values.
@@ -74,13 +68,13 @@ func (c *Columns) check(features int, weighted bool) error {
 }
 
 // ColumnsOf turns rows into columns, up to 8192 rows at a time.
-func ColumnsOf(rows rdd.RDD[Row]) rdd.RDD[Columns] {
+func ColumnsOf(rows rdd.RDD[linalg.Instance]) rdd.RDD[Columns] {
 	return rdd.New(rows.Session(), "ColumnsOf", rdd.Op[Columns](columnsOp{rows}), rows.NumPartitions(), nil, rdd.Narrow{Node: rows.Node()})
 }
 
 const batchRows = 8192
 
-type columnsOp struct{ Rows rdd.RDD[Row] }
+type columnsOp struct{ Rows rdd.RDD[linalg.Instance] }
 
 // Compute implements rdd.Op.
 func (o columnsOp) Compute(t *rdd.Task, p int) (rdd.Stream[Columns], error) {
@@ -89,8 +83,8 @@ func (o columnsOp) Compute(t *rdd.Task, p int) (rdd.Stream[Columns], error) {
 }
 
 type columnsStream struct {
-	in   rdd.Stream[Row]
-	rest []Row
+	in   rdd.Stream[linalg.Instance]
+	rest []linalg.Instance
 	err  error
 	one  [1]Columns
 }
@@ -112,13 +106,25 @@ func (s *columnsStream) Next() ([]Columns, error) {
 		r := &s.rest[0]
 		s.rest = s.rest[1:]
 		if c.Rows == 0 {
-			features = make([][]float64, len(r.Features))
+			features = make([][]float64, r.Features.Size)
 		}
-		if len(r.Features) != len(features) {
-			return nil, fmt.Errorf("a row has %d features, the one before it %d: all rows need the same", len(r.Features), len(features))
+		if err := r.Features.Check(); err != nil {
+			return nil, fmt.Errorf("a row's features: %w", err)
 		}
-		for f, v := range r.Features {
-			features[f] = append(features[f], v)
+		if r.Features.Size != len(features) {
+			return nil, fmt.Errorf("a row has %d features, the one before it %d: all rows need the same", r.Features.Size, len(features))
+		}
+		if r.Features.IsSparse() {
+			for f := range features {
+				features[f] = append(features[f], 0)
+			}
+			for i, f := range r.Features.Index {
+				features[f][c.Rows] = r.Features.Values[i]
+			}
+		} else {
+			for f, v := range r.Features.Values {
+				features[f] = append(features[f], v)
+			}
 		}
 		c.Labels = append(c.Labels, r.Label)
 		c.Weights = append(c.Weights, r.Weight)

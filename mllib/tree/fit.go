@@ -120,6 +120,9 @@ func (t *training) prepare(ctx context.Context, regression bool) error {
 		return err
 	}
 	for f := range t.Features {
+		if s.Weighted || regression {
+			t.Features[f].Bit = -1 // bits are for counting
+		}
 		if t.Features[f].Bins > 1 {
 			t.Usable = append(t.Usable, int32(f))
 		}
@@ -130,7 +133,6 @@ func (t *training) prepare(ctx context.Context, regression bool) error {
 	t.Subset = min(t.Subset, len(t.Usable))
 	t.MaxDepth = s.MaxDepth
 	t.MinCount, t.MinWeight, t.MinGain = float64(s.MinInstancesPerNode), s.MinWeightFractionPerNode*p.Weight, s.MinInfoGain
-	t.Pure = 1e-14
 	t.Seed = s.Seed
 	t.Bag = newBag(s.SubsamplingRate, !s.NoBootstrap)
 	t.log.Info("binned", "rows", t.total, "features", features, "subset", t.Subset, "seconds", t.seconds())

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"math"
 )
 
 // node is a node of a tree. The nodes of a tree lie in preorder: the left child follows its parent.
@@ -95,7 +96,15 @@ func (g *grown) graft(s *grown) {
 
 // terminal tells whether a node cannot be split, whatever its rows are.
 func (p *problem) terminal(stats []float64, impurity float64, depth int) bool {
-	return depth >= p.MaxDepth || impurity <= p.Pure || count(stats) < 2*p.MinCount || len(p.Usable) == 0
+	return depth >= p.MaxDepth || impurity <= p.noise(stats) || count(stats) < 2*p.MinCount || len(p.Usable) == 0
+}
+
+// noise is up to where an impurity may be a rounding error. A variance is the difference of two numbers as large as the mean square.
+func (p *problem) noise(stats []float64) float64 {
+	if p.Regression {
+		return 1e-14 * stats[sumYY] / max(stats[sumWeight], math.SmallestNonzeroFloat64)
+	}
+	return 1e-14
 }
 
 // grower grows trees, and parts of trees, on rows that are all at hand, depth first.
@@ -106,7 +115,7 @@ type grower struct {
 	finder  *finder
 	chooser chooser
 	seed    uint64
-	cells   []float64 // a histogram of one feature
+	cells   []float64 // histograms of the features that a node chooses from
 	scratch []record
 	levels  [][]float64 // by depth: statistics of the two children
 	starts  []int       // where each usable feature begins in a histogram of all
@@ -117,15 +126,12 @@ type grower struct {
 
 func newGrower(ctx context.Context, p *problem, t *table) *grower {
 	g := &grower{problem: p, ctx: ctx, counter: newCounter(p, t), finder: newFinder(p), chooser: newChooser(p.Usable)}
-	most, total := 0, 0
+	total := 0
 	for _, f := range p.Usable {
 		g.starts = append(g.starts, total)
-		n := p.Features[f].Bins * p.statSize()
-		total += n
-		most = max(most, n)
+		total += p.Features[f].Bins * p.statSize()
 	}
 	g.starts = append(g.starts, total)
-	g.cells = make([]float64, most)
 	return g
 }
 
@@ -179,9 +185,19 @@ func (g *grower) grow(records []record, depth int, path uint64, stats, hist []fl
 		}
 	} else {
 		g.counter.load(records)
-		for _, f := range g.chooser.choose(g.Subset, g.seed, path) {
-			g.counter.histogram(g.cells, f, records, stats)
-			g.finder.look(f, g.cells)
+		features := g.chooser.choose(g.Subset, g.seed, path)
+		n := 0
+		for _, f := range features {
+			n += g.Features[f].Bins * g.statSize()
+		}
+		if len(g.cells) < n {
+			g.cells = make([]float64, n)
+		}
+		g.counter.histograms(g.cells, features, records, stats)
+		rest := g.cells
+		for _, f := range features {
+			g.finder.look(f, rest)
+			rest = rest[g.Features[f].Bins*g.statSize():]
 		}
 	}
 	s := &g.finder.best
@@ -226,9 +242,7 @@ func (g *grower) all(records []record, stats []float64) []float64 {
 		hist = make([]float64, g.starts[len(g.Usable)])
 	}
 	g.counter.load(records)
-	for i, f := range g.Usable {
-		g.counter.histogram(hist[g.starts[i]:g.starts[i+1]], f, records, stats)
-	}
+	g.counter.histograms(hist, g.Usable, records, stats)
 	return hist
 }
 

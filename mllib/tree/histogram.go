@@ -17,11 +17,13 @@ func (p *problem) counts() bool { return !p.Regression && !p.Weighted }
 type counter struct {
 	*problem
 	*table
-	size    int
-	shift   uint // classes take 1<<shift places in tallies
-	tallies []uint32
-	weights []float64 // of the loaded records, copies counted
-	targets []float64
+	size     int
+	shift    uint // classes take 1<<shift places in tallies
+	tallies  []uint32
+	combined []uint32 // tallies of several features at once
+	grouped  []bitFeature
+	weights  []float64 // of the loaded records, copies counted
+	targets  []float64
 }
 
 func newCounter(p *problem, t *table) *counter {
@@ -106,17 +108,114 @@ func (c *counter) stats(dst []float64, records []record) {
 	}
 }
 
-// histogram writes the statistics of each bin of a feature over the loaded records, whose sum is total.
-func (c *counter) histogram(dst []float64, number int32, records []record, total []float64) {
-	if b := &c.Bins[number]; b.Narrow != nil {
-		histogram(c, dst, b.Narrow, &c.Features[number], records, total)
-	} else {
-		histogram(c, dst, b.Wide, &c.Features[number], records, total)
+// histograms writes the statistics of each bin of each of the features over the loaded records, whose sum is total, one feature after
+// the other.
+func (c *counter) histograms(dst []float64, features []int32, records []record, total []float64) {
+	c.grouped = c.grouped[:0]
+	at := 0
+	for _, f := range features {
+		x := &c.Features[f]
+		to := dst[at : at+x.Bins*c.size]
+		switch b := &c.Bins[f]; {
+		case x.Bit >= 0:
+			c.grouped = append(c.grouped, bitFeature{x.Bit, at})
+		case b.Narrow != nil:
+			histogram(c, to, b.Narrow, x, records, total)
+		default:
+			histogram(c, to, b.Wide, x, records, total)
+		}
+		at += len(to)
+	}
+	for bits := c.grouped; len(bits) > 0; {
+		// Features of the same word, and not so many that there are more combinations than rows.
+		k, most := 1, min(groupBits, max(1, 12-int(c.shift)))
+		for k < len(bits) && k < most && 4<<k <= len(records) && bits[k].bit/64 == bits[0].bit/64 {
+			k++
+		}
+		c.tallyBits(dst, bits[:k], records, total)
+		bits = bits[k:]
+	}
+}
+
+// bitFeature is a feature with two bins: its bit, and where its histogram goes.
+type bitFeature struct{ bit, at int }
+
+// groupBits is how many features with two bins are counted at once.
+const groupBits = 8
+
+// tallyBits counts features with two bins together: one counter for each combination of their bits and class, so that a row costs one
+// addition. The counts of each feature are sums over the combinations that have its bit.
+func (c *counter) tallyBits(dst []float64, bits []bitFeature, records []record, total []float64) {
+	var s [groupBits]uint
+	for j := range bits {
+		s[j] = uint(bits[j].bit) & 63
+	}
+	k := len(bits)
+	n := 1 << k << c.shift
+	if len(c.combined) < n {
+		c.combined = make([]uint32, n)
+	}
+	tallies := c.combined[:n]
+	clear(tallies)
+	words := c.Bits[bits[0].bit/64]
+	switch {
+	case k <= 2:
+		tally2(tallies, words, records, c.shift, uint64(1)<<k-1, s)
+	case k <= 4:
+		tally4(tallies, words, records, c.shift, uint64(1)<<k-1, s)
+	default:
+		tally8(tallies, words, records, c.shift, uint64(1)<<k-1, s)
+	}
+	last := c.size - 1
+	for j := k - 1; j >= 0; j-- {
+		// The upper half has the bit of feature j. Adding it to the lower half forgets the bit.
+		lower, upper := tallies[:1<<j<<c.shift], tallies[1<<j<<c.shift:2<<j<<c.shift]
+		zero := dst[bits[j].at : bits[j].at+c.size]
+		one := dst[bits[j].at+c.size : bits[j].at+2*c.size]
+		clear(one)
+		for i := 0; i < len(upper); i += 1 << c.shift {
+			for class, n := range upper[i : i+last] {
+				one[class] += float64(n)
+			}
+		}
+		sum := 0.0
+		for class, n := range one[:last] {
+			sum += n
+			zero[class] = total[class] - n
+		}
+		one[last], zero[last] = sum, total[last]-sum
+		for i, n := range upper {
+			lower[i] += n
+		}
+	}
+}
+
+func tally2(tallies []uint32, words []uint64, records []record, shift uint, mask uint64, s [groupBits]uint) {
+	for _, r := range records {
+		x := words[rowOf(r)]
+		key := x>>(s[0]&63)&1 | x>>(s[1]&63)&1<<1
+		tallies[uint32(key&mask)<<(shift&31)|classOf(r)] += copiesOf(r)
+	}
+}
+
+func tally4(tallies []uint32, words []uint64, records []record, shift uint, mask uint64, s [groupBits]uint) {
+	for _, r := range records {
+		x := words[rowOf(r)]
+		key := x>>(s[0]&63)&1 | x>>(s[1]&63)&1<<1 | x>>(s[2]&63)&1<<2 | x>>(s[3]&63)&1<<3
+		tallies[uint32(key&mask)<<(shift&31)|classOf(r)] += copiesOf(r)
+	}
+}
+
+func tally8(tallies []uint32, words []uint64, records []record, shift uint, mask uint64, s [groupBits]uint) {
+	for _, r := range records {
+		x := words[rowOf(r)]
+		key := x>>(s[0]&63)&1 | x>>(s[1]&63)&1<<1 | x>>(s[2]&63)&1<<2 | x>>(s[3]&63)&1<<3 |
+			x>>(s[4]&63)&1<<4 | x>>(s[5]&63)&1<<5 | x>>(s[6]&63)&1<<6 | x>>(s[7]&63)&1<<7
+		tallies[uint32(key&mask)<<(shift&31)|classOf(r)] += copiesOf(r)
 	}
 }
 
 func histogram[B uint8 | uint16](c *counter, dst []float64, column []B, f *feature, records []record, total []float64) {
-	dst = dst[:f.Bins*c.size]
 	clear(dst)
 	switch {
 	case c.counts():

@@ -6,11 +6,12 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
 
 // trainer prepares a training whose way of growing the test chooses.
-func trainer(t *testing.T, rows rdd.RDD[Row], s Settings, regression bool) *training {
+func trainer(t *testing.T, rows rdd.RDD[linalg.Instance], s Settings, regression bool) *training {
 	t.Helper()
 	s, err := s.withDefaults("Test", !regression)
 	if err != nil {

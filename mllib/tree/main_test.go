@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/mllib/linalg"
 )
 
 func TestMain(m *testing.M) {
@@ -34,9 +35,9 @@ func (g *lcg) next(n int) int {
 }
 
 // planted makes rows whose class follows from their features, but for some noise. Feature 3 is a category of 6, feature 4 of 12.
-func planted(n int) []Row {
+func planted(n int) []linalg.Instance {
 	g := lcg(1)
-	rows := make([]Row, n)
+	rows := make([]linalg.Instance, n)
 	for i := range rows {
 		x := []float64{float64(g.next(20)), float64(g.next(10)), float64(g.next(500)), float64(g.next(6)), float64(g.next(12))}
 		y := 0
@@ -52,7 +53,7 @@ func planted(n int) []Row {
 		if g.next(10) == 0 {
 			y = g.next(3)
 		}
-		rows[i] = Row{Label: float64(y), Weight: 1 + float64(g.next(3)), Features: x}
+		rows[i] = linalg.Instance{Label: float64(y), Weight: 1 + float64(g.next(3)), Features: linalg.Dense(x...)}
 	}
 	return rows
 }

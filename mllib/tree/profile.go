@@ -199,6 +199,7 @@ type feature struct {
 	Unordered  bool      // categorical: every way to part the categories is tried
 	Bins       int
 	Common     int // the bin that holds most rows by far, or -1
+	Bit        int // of one with two bins, its place among them; else -1
 }
 
 // features decides on the bins. A categorical feature has as many bins as categories.
@@ -210,8 +211,9 @@ func (p *profile) features(name string, s Settings, classes int) ([]feature, err
 	// As Spark: no more bins than rows.
 	maxBins := int(min(int64(s.MaxBins), rows))
 	out := make([]feature, len(p.Columns))
+	bits := 0
 	for f := range out {
-		x := feature{Name: featureName(s.FeatureNames, f), Common: -1}
+		x := feature{Name: featureName(s.FeatureNames, f), Common: -1, Bit: -1}
 		if arity := s.Categorical[f]; arity > 0 {
 			if arity > maxBins {
 				return nil, fmt.Errorf("tree.%s: MaxBins is %d and must be at least the number of values of each categorical feature, but %s has %d: raise MaxBins to that, or remove features with very many values (there are %d rows, and never more bins than rows)",
@@ -223,6 +225,10 @@ func (p *profile) features(name string, s Settings, classes int) ([]feature, err
 			x.Thresholds = p.Columns[f].thresholds(max(maxBins, 2))
 			x.Bins = len(x.Thresholds) + 1
 			x.Common = p.Columns[f].common(x.Thresholds)
+		}
+		if x.Bins == 2 {
+			x.Bit = bits
+			bits++
 		}
 		out[f] = x
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -71,7 +72,7 @@ type DecisionTreeClassifier Settings
 type DecisionTreeRegressor Settings
 
 // Fit trains on rows, which it reads twice: persist them where they are dear to compute. Labels are whole numbers from 0.
-func (c RandomForestClassifier) Fit(ctx context.Context, rows rdd.RDD[Row]) (*ClassificationModel, error) {
+func (c RandomForestClassifier) Fit(ctx context.Context, rows rdd.RDD[linalg.Instance]) (*ClassificationModel, error) {
 	return c.FitColumns(ctx, ColumnsOf(rows))
 }
 
@@ -81,7 +82,7 @@ func (c RandomForestClassifier) FitColumns(ctx context.Context, batches rdd.RDD[
 }
 
 // Fit trains on rows, which it reads twice: persist them where they are dear to compute.
-func (r RandomForestRegressor) Fit(ctx context.Context, rows rdd.RDD[Row]) (*RegressionModel, error) {
+func (r RandomForestRegressor) Fit(ctx context.Context, rows rdd.RDD[linalg.Instance]) (*RegressionModel, error) {
 	return r.FitColumns(ctx, ColumnsOf(rows))
 }
 
@@ -91,7 +92,7 @@ func (r RandomForestRegressor) FitColumns(ctx context.Context, batches rdd.RDD[C
 }
 
 // Fit trains on rows, which it reads twice: persist them where they are dear to compute. Labels are whole numbers from 0.
-func (c DecisionTreeClassifier) Fit(ctx context.Context, rows rdd.RDD[Row]) (*ClassificationModel, error) {
+func (c DecisionTreeClassifier) Fit(ctx context.Context, rows rdd.RDD[linalg.Instance]) (*ClassificationModel, error) {
 	return c.FitColumns(ctx, ColumnsOf(rows))
 }
 
@@ -105,7 +106,7 @@ func (c DecisionTreeClassifier) FitColumns(ctx context.Context, batches rdd.RDD[
 }
 
 // Fit trains on rows, which it reads twice: persist them where they are dear to compute.
-func (r DecisionTreeRegressor) Fit(ctx context.Context, rows rdd.RDD[Row]) (*RegressionModel, error) {
+func (r DecisionTreeRegressor) Fit(ctx context.Context, rows rdd.RDD[linalg.Instance]) (*RegressionModel, error) {
 	return r.FitColumns(ctx, ColumnsOf(rows))
 }
 

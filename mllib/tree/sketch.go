@@ -221,15 +221,30 @@ func (s summary) thresholds(bins int) []float64 {
 		}
 		return cuts
 	}
-	stride := total / float64(bins)
-	target, sum := stride, weights[0]
-	for i := 1; i < len(values) && len(cuts) < bins-1; i++ {
-		before := sum
-		sum += weights[i]
-		if math.Abs(before-target) < math.Abs(sum-target) {
-			cuts = append(cuts, midpoint(values[i-1], values[i]))
-			target += stride
+	// A value with the weight of a whole interval gets one of its own; the other values share the other intervals evenly.
+	heavy := func(w float64) bool { return w >= total/float64(bins) }
+	rest, left := total, bins
+	for _, w := range weights {
+		if heavy(w) {
+			rest -= w
+			left--
 		}
+	}
+	held := 0.0
+	for i := 0; i < len(values)-1 && len(cuts) < bins-1; i++ {
+		w, next := weights[i], weights[i+1]
+		held += w
+		share := rest / float64(max(left, 1))
+		// Close where the weight comes closest to the share, and before and after a heavy value.
+		if !heavy(w) && !(heavy(next) && held >= share/2) && held+next/2 < share {
+			continue
+		}
+		cuts = append(cuts, midpoint(values[i], values[i+1]))
+		if !heavy(w) {
+			rest -= held
+			left--
+		}
+		held = 0
 	}
 	return cuts
 }

@@ -182,12 +182,7 @@ func (o histogramOp) Compute(t *rdd.Task, p int) (rdd.Stream[cells], error) {
 			stats := to[:c.size]
 			c.load(mine)
 			c.stats(stats, mine)
-			to = to[c.size:]
-			for _, f := range slot.Features {
-				size := s.Problem.Features[f].Bins * c.size
-				c.histogram(to[:size], f, mine, stats)
-				to = to[size:]
-			}
+			c.histograms(to[c.size:], slot.Features, mine, stats)
 		}
 		return nil
 	})
@@ -284,6 +279,7 @@ func assemble(p *problem, pieces []piece) (*table, []record) {
 		copies = append(copies, x.Copies...)
 	}
 	t.Rows = rows
+	t.pack(p.Features)
 	records := make([]record, rows)
 	for i := range records {
 		class := uint16(0)

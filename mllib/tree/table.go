@@ -14,10 +14,11 @@ type table struct {
 	Rows    int
 	First   int64 // number of the first row among all rows of the dataset
 	Bins    []bins
-	Classes []uint16  // of each row, or
-	Targets []float64 // of each row of a regression: its label less the mean
-	Weights []float64 // nil: all 1
-	Places  *places   // where rows stand in the trees that are growing
+	Bits    [][]uint64 // the features with two bins once more, 64 to a word: each list has a word for each row
+	Classes []uint16   // of each row, or
+	Targets []float64  // of each row of a regression: its label less the mean
+	Weights []float64  // nil: all 1
+	Places  *places    // where rows stand in the trees that are growing
 }
 
 // bins are those of one feature: exactly one of the slices is used.
@@ -36,7 +37,10 @@ func (b *bins) at(row uint32) int {
 
 // newTable makes an empty table with room for rows.
 func newTable(features []feature, rows int, regression, weighted bool) table {
-	t := table{Bins: make([]bins, len(features))}
+	t := table{Bins: make([]bins, len(features)), Bits: make([][]uint64, words(features))}
+	for w := range t.Bits {
+		t.Bits[w] = make([]uint64, 0, rows)
+	}
 	for f := range features {
 		if features[f].Bins <= 256 {
 			t.Bins[f].Narrow = make([]uint8, 0, rows)
@@ -55,12 +59,13 @@ func newTable(features []feature, rows int, regression, weighted bool) table {
 	return t
 }
 
-// bytes is what a table of so many rows takes.
+// tableBytes is what a table of so many rows takes.
 func tableBytes(features []feature, rows int64, weighted bool) int64 {
 	row := int64(8) // the largest label
 	if weighted {
 		row += 8
 	}
+	row += 8 * int64(words(features))
 	for f := range features {
 		row++
 		if features[f].Bins > 256 {
@@ -72,6 +77,9 @@ func tableBytes(features []feature, rows int64, weighted bool) int64 {
 
 // join appends the rows of another table.
 func (t *table) join(o *table) {
+	for w := range o.Bits {
+		t.Bits[w] = append(t.Bits[w], o.Bits[w]...)
+	}
 	for f := range t.Bins {
 		t.Bins[f].Narrow = append(t.Bins[f].Narrow, o.Bins[f].Narrow...)
 		t.Bins[f].Wide = append(t.Bins[f].Wide, o.Bins[f].Wide...)
@@ -80,6 +88,30 @@ func (t *table) join(o *table) {
 	t.Targets = append(t.Targets, o.Targets...)
 	t.Weights = append(t.Weights, o.Weights...)
 	t.Rows += o.Rows
+}
+
+// words is how many words the features with two bins take.
+func words(features []feature) int {
+	n := 0
+	for f := range features {
+		n = max(n, features[f].Bit+1)
+	}
+	return (n + 63) / 64
+}
+
+// pack fills in the bits.
+func (t *table) pack(features []feature) {
+	for w := range t.Bits {
+		t.Bits[w] = append(t.Bits[w], make([]uint64, t.Rows)...)
+	}
+	for f := range features {
+		if bit := features[f].Bit; bit >= 0 {
+			w, shift := t.Bits[bit/64], bit&63
+			for i, b := range t.Bins[f].Narrow {
+				w[i] |= uint64(b) << shift
+			}
+		}
+	}
 }
 
 // binOp makes one table of each partition.
@@ -120,6 +152,7 @@ func (o binOp) Compute(t *rdd.Task, p int) (rdd.Stream[table], error) {
 	if int64(out.Rows) != o.Rows[p] {
 		return nil, fmt.Errorf("train trees: partition %d has %d rows, it had %d before: the data changes from reading to reading: persist it", p, out.Rows, o.Rows[p])
 	}
+	out.pack(o.Features)
 	return rdd.StreamOf([]table{out}), nil
 }
 
