@@ -3,6 +3,7 @@ package driver_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -82,24 +83,50 @@ func TestDeepLineage(t *testing.T) {
 }
 
 func BenchmarkWarmJob(b *testing.B) {
-	sc := driver.New(driver.Master("local[2]"))
-	defer sc.Stop()
-	r := rdd.Range(sc, 0, 1, 1, 1)
-	for b.Loop() {
-		if _, err := r.Count(context.Background()); err != nil {
-			b.Fatal(err)
-		}
+	for _, tasks := range []int{1, 2} {
+		b.Run(fmt.Sprintf("tasks=%d", tasks), func(b *testing.B) {
+			sc := driver.New(driver.Master("local[2]"))
+			defer sc.Stop()
+			r := rdd.Range(sc, 0, int64(tasks), 1, tasks)
+			for b.Loop() {
+				if _, err := r.Count(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
 func BenchmarkEmptyTasks(b *testing.B) {
-	sc := driver.New(driver.Master("local[2]"))
-	defer sc.Stop()
-	r := rdd.Range(sc, 0, 10_000, 1, 10_000)
-	for b.Loop() {
-		if _, err := r.Count(context.Background()); err != nil {
-			b.Fatal(err)
-		}
+	for _, master := range []string{"local[2]", "local-cluster[2,1,512m]"} {
+		b.Run(master, func(b *testing.B) {
+			sc := driver.New(driver.Master(master))
+			defer sc.Stop()
+			r := rdd.Range(sc, 0, 10_000, 1, 10_000)
+			if _, err := r.Count(context.Background()); err != nil { // the executors have started after it
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := r.Count(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)*10_000/b.Elapsed().Seconds(), "tasks/s")
+		})
 	}
-	b.ReportMetric(float64(b.N)*10_000/b.Elapsed().Seconds(), "tasks/s")
+}
+
+// BenchmarkStart measures a driver from its start to the result of its first task, and its end.
+func BenchmarkStart(b *testing.B) {
+	for _, master := range []string{"local[2]", "local-cluster[2,1,512m]"} {
+		b.Run(master, func(b *testing.B) {
+			for b.Loop() {
+				sc := driver.New(driver.Master(master))
+				if _, err := rdd.Range(sc, 0, 1, 1, 1).Count(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+				sc.Stop()
+			}
+		})
+	}
 }

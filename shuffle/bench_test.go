@@ -292,3 +292,28 @@ func BenchmarkSort(b *testing.B) {
 		benchSort(b, byLine, lines, func() Memory { return &limited{size: 25 << 20} })
 	})
 }
+
+// BenchmarkCommitSmall is the cost of one map output that holds little.
+func BenchmarkCommitSmall(b *testing.B) {
+	in := uniformInts(100, 1<<40)
+	parts := make([]int32, len(in))
+	for i := range in {
+		parts[i] = int32(i % 8)
+	}
+	env := &Env{Location: Location{Host: "h", Dir: b.TempDir()}, SpillDir: b.TempDir()}
+	b.ReportAllocs()
+	attempt := int64(0)
+	for b.Loop() {
+		attempt++
+		w, err := NewWriter[Pair[int64, int64]](context.Background(), env, WriterID{1, 2, attempt}, 8)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Write(in, parts); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := w.Commit(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

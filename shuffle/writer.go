@@ -173,9 +173,12 @@ func (w *Writer[T]) flush() error {
 	r := run{rows: len(w.rows)}
 	var chunk []byte
 	blockRows := int(min(max(blockBytes/w.rowSize, 1), blockMaxRows))
+	blockRows = min(blockRows, len(w.rows))
 	if cap(w.batch) < blockRows {
 		w.batch = make([]T, blockRows)
 	}
+	// Many outputs are small: what is made for one is no larger than it.
+	chunkBytes := int(min(int64(len(w.rows))*w.rowSize+int64(min(w.partitions, len(w.rows)))*(blockHeader+64), 2*blockBytes))
 	from := uint32(0)
 	for p := range w.partitions {
 		to := w.starts[p]
@@ -186,8 +189,8 @@ func (w *Writer[T]) flush() error {
 				batch[i] = w.rows[at]
 			}
 			from += n
-			if cap(chunk)-len(chunk) < blockBytes/2 {
-				chunk = make([]byte, 0, 2*blockBytes)
+			if cap(chunk)-len(chunk) < min(blockBytes, chunkBytes)/2 {
+				chunk = make([]byte, 0, chunkBytes)
 			}
 			had := len(chunk)
 			out, err := w.blocks.append(chunk[had:had], batch)
@@ -308,37 +311,22 @@ func (w *Writer[T]) commit() (Output, error) {
 		return Output{}, diskError("create folder", dir, err)
 	}
 	out := Output{Map: w.id.Map, Attempt: w.id.Attempt, Location: w.env.Location, Sizes: make([]int64, w.partitions), Rows: w.total}
-	data, err := os.CreateTemp(dir, "data-*.tmp")
+	// Nobody looks at the data file before there is an index, so that it may be written in place.
+	dataPath := DataFile(w.env.Location.Dir, w.id)
+	data, err := os.OpenFile(dataPath, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return Output{}, diskError("create map output", dir, err)
 	}
-	defer os.Remove(data.Name()) // moved away by then, if all went well
 	offsets, err := w.merge(data, out.Sizes)
 	if cerr := data.Close(); err == nil && cerr != nil {
 		err = diskError("write map output", dir, cerr)
 	}
-	if err != nil {
-		return Output{}, err
-	}
-	index, err := os.CreateTemp(dir, "index-*.tmp")
-	if err != nil {
-		return Output{}, diskError("create index", dir, err)
-	}
-	defer os.Remove(index.Name())
-	_, err = index.Write(encodeIndex(w.id, offsets))
-	if cerr := index.Close(); err == nil {
-		err = cerr
+	if err == nil {
+		err = writeIndex(w.env.Location.Dir, w.id, offsets)
 	}
 	if err != nil {
-		return Output{}, diskError("write index", dir, err)
-	}
-	dataPath := DataFile(w.env.Location.Dir, w.id)
-	if err := os.Rename(data.Name(), dataPath); err != nil {
-		return Output{}, diskError("move map output into place", dir, err)
-	}
-	if err := os.Rename(index.Name(), IndexFile(w.env.Location.Dir, w.id)); err != nil {
 		os.Remove(dataPath)
-		return Output{}, diskError("move index into place", filepath.Dir(dataPath), err)
+		return Output{}, err
 	}
 	if m := w.env.Metrics; m != nil {
 		m.RowsWritten += w.total
@@ -348,11 +336,25 @@ func (w *Writer[T]) commit() (Output, error) {
 	return out, nil
 }
 
+// writeIndex writes an index beside its place and moves it there: it is whole as soon as it is seen.
+func writeIndex(dir string, id WriterID, offsets []int64) error {
+	path := IndexFile(dir, id)
+	err := os.WriteFile(path+".tmp", encodeIndex(id, offsets), 0o600)
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
+	if err != nil {
+		os.Remove(path + ".tmp")
+		return diskError("write index", filepath.Dir(path), err)
+	}
+	return nil
+}
+
 // merge writes the segments of all runs, partition by partition and in run order, and returns where each partition begins.
 func (w *Writer[T]) merge(f *os.File, sizes []int64) ([]int64, error) {
 	offsets := make([]int64, w.partitions+1)
-	out := bufio.NewWriterSize(f, blockBytes)
-	buf := make([]byte, blockBytes)
+	out := bufio.NewWriterSize(f, int(min(w.runBytes+w.spill.size, blockBytes)))
+	var buf []byte // for what is read back
 	at := int64(0)
 	for p := range w.partitions {
 		offsets[p] = at
@@ -367,6 +369,9 @@ func (w *Writer[T]) merge(f *os.File, sizes []int64) ([]int64, error) {
 					at += int64(len(s.mem))
 					s.mem = nil
 					continue
+				}
+				if buf == nil {
+					buf = make([]byte, blockBytes)
 				}
 				for off, end := s.at.off, s.at.off+s.at.n; off < end; {
 					n := min(end-off, int64(len(buf)))
