@@ -156,7 +156,10 @@ func (f *file) open(ctx context.Context, k string) error {
 		return err
 	}
 	defer out.Body.Close()
-	n := aws.ToInt64(out.ContentLength)
+	if out.ContentLength == nil || *out.ContentLength < 0 {
+		return errors.New("the store does not say how long its answer is")
+	}
+	n := *out.ContentLength
 	f.size = n
 	if r := aws.ToString(out.ContentRange); r != "" {
 		_, total, _ := strings.Cut(r, "/")
