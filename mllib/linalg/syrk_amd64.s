@@ -242,6 +242,16 @@ TEXT ·gatherVector(SB), NOSPLIT, $0-40
 	SHLQ $2, R8 // bytes of a row of src
 
 gatherRow:
+	// The rows are far apart in a table that is larger than the first-level cache: ask for those to come.
+	CMPQ CX, $8
+	JLE  gatherNow
+	MOVLQSX 32(DX), R11
+	IMULQ R8, R11
+	ADDQ SI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 -4(R11)(R8*1)
+
+gatherNow:
 	MOVLQSX (DX), R9
 	ADDQ  $4, DX
 	IMULQ R8, R9

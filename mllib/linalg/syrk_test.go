@@ -181,3 +181,19 @@ func BenchmarkGram(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkGather takes rows from a table that no first-level cache holds, as the trainer does.
+func BenchmarkGather(b *testing.B) {
+	const n, m, table = 12, 100, 60_000
+	r := rand.New(rand.NewPCG(1, 2))
+	src, rows, x := make([]float32, table*n), make([]int32, 1000*m), make([]float64, n*m)
+	for i := range rows {
+		rows[i] = int32(r.IntN(table))
+	}
+	at := 0
+	for b.Loop() {
+		Gather(x, src, n, rows[at:at+m])
+		at = (at + m) % len(rows)
+	}
+	b.ReportMetric(float64(b.N)*m/b.Elapsed().Seconds(), "rows/s")
+}
