@@ -43,7 +43,7 @@ func TestConfigure(t *testing.T) {
 		"dfs.namenode.http-address.prod.nn1=one:50070", "dfs.namenode.http-address.prod.nn2=0.0.0.0:9870",
 		"dfs.namenode.rpc-address.other=three:9000", "dfs.blocksize=256m", "dfs.replication=${my.copies}", "my.copies=2",
 	}
-	krb := []string{"hadoop.security.authentication=kerberos", "dfs.namenode.kerberos.principal=nn/_HOST@EXAMPLE.COM", "dfs.data.transfer.protection=authentication,privacy"}
+	krb := []string{"hadoop.security.authentication=kerberos", "dfs.namenode.kerberos.principal=nn/_HOST@EXAMPLE.COM", "dfs.data.transfer.protection=privacy,authentication", "dfs.encrypt.data.transfer.cipher.suites=AES/CTR/NoPadding"}
 	for _, c := range []struct {
 		authority string
 		conf      []string // nil: none
@@ -71,6 +71,9 @@ func TestConfigure(t *testing.T) {
 		{authority: "nn", conf: krb[:1], err: "dfs.namenode.kerberos.principal"},
 		{authority: "nn", conf: []string{"hadoop.security.authentication=token"}, err: "kerberos"},
 		{authority: "nn", conf: append(krb[:2:2], "dfs.data.transfer.protection=none"), err: "dfs.data.transfer.protection"},
+		{authority: "nn", conf: append(krb[:2:2], "dfs.data.transfer.protection=integrity"), err: "integrity"},
+		{authority: "nn", conf: krb[:3], err: "cipher.suites"},
+		{authority: "nn", conf: append(krb[:2:2], "dfs.encrypt.data.transfer=true"), err: "cipher.suites"},
 	} {
 		o := Options{User: "me"}
 		if c.conf != nil {

@@ -43,17 +43,33 @@ func (c *cluster) configureSecurity(s settings, o Options, where string) error {
 		}
 		c.ticketCache = file
 	}
-	// The highest protection that is offered, as the NameNode does; their names are in the order of the alphabet.
-	for v := range strings.SplitSeq(strings.ToLower(s.get("dfs.data.transfer.protection")), ",") {
-		switch v = strings.TrimSpace(v); v {
-		case "":
-		case "authentication", "integrity", "privacy":
-			c.protection = max(c.protection, v)
-		default:
-			return fmt.Errorf("dfs.data.transfer.protection has %q: authentication, integrity and privacy are known", v)
-		}
-	}
+	return c.configureProtection(s)
+}
+
+// aesSuite is the only cipher whose connections the client library reads rightly.
+const aesSuite = "AES/CTR/NoPadding"
+
+// configureProtection fills in how the data transfer is protected: by the first of the ways that the DataNodes, which have the same
+// configuration, offer.
+func (c *cluster) configureProtection(s settings) error {
+	list := strings.ToLower(s.get("dfs.data.transfer.protection"))
+	way, _, _ := strings.Cut(list, ",")
+	c.protection = strings.TrimSpace(way)
 	c.encrypt = strings.EqualFold(s.get("dfs.encrypt.data.transfer"), "true")
+	if c.encrypt {
+		c.protection = "privacy"
+	}
+	switch c.protection {
+	case "", "authentication":
+	case "integrity":
+		return fmt.Errorf("dfs.data.transfer.protection is %q: integrity is not supported: use authentication, or privacy with dfs.encrypt.data.transfer.cipher.suites=%s", list, aesSuite)
+	case "privacy":
+		if suites := s.get("dfs.encrypt.data.transfer.cipher.suites"); !strings.EqualFold(suites, aesSuite) {
+			return fmt.Errorf("the data transfer is encrypted with the ciphers %q, which are not supported: set dfs.encrypt.data.transfer.cipher.suites=%s in the hdfs-site.xml of the DataNodes and of this program", suites, aesSuite)
+		}
+	default:
+		return fmt.Errorf("dfs.data.transfer.protection is %q: authentication and privacy are supported", list)
+	}
 	return nil
 }
 

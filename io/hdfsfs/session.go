@@ -81,7 +81,7 @@ func (f *FS) open(ctx context.Context) (*session, error) {
 	}
 	o.User = c.user
 	o.UseDatanodeHostname = c.hostnames
-	o.DataTransferProtection = max(o.DataTransferProtection, c.protection)
+	o.DataTransferProtection = c.protection
 	o.NamenodeDialFunc, o.DatanodeDialFunc = s.dialNamenode, s.dialDatanode
 	if f.krb != nil {
 		login, err := f.krb.login()
