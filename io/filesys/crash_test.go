@@ -352,7 +352,7 @@ func TestCrashes(t *testing.T) {
 		{"append uploads", true, Append, old, old + "; " + written},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			make := func() *world {
+			fresh := func() *world {
 				w := &world{t: t, store: NewMem("crash")}
 				if c.pending {
 					w.store = newPendingMem()
@@ -407,7 +407,7 @@ func TestCrashes(t *testing.T) {
 			crashes, seen := 0, map[string]bool{}
 			for _, how := range []int{before, after, halfway} {
 				for n := 1; ; n++ {
-					w := make()
+					w := fresh()
 					w.boot(n, how)
 					_, err := w.job(c.mode, "b", 0, 1)
 					if !w.crash.dead {
@@ -422,7 +422,7 @@ func TestCrashes(t *testing.T) {
 					for by, f := range recoverBy {
 						// The recovery dies as well, at each of its changes, and is repeated.
 						for m := 1; ; m++ {
-							w := make()
+							w := fresh()
 							w.boot(n, how)
 							id, jobErr := w.job(c.mode, "b", 0, 1)
 							w.boot(m, how)

@@ -239,7 +239,7 @@ func (o Output) CreateTask(ctx context.Context, partition int, extension string)
 func (o Output) CreateTaskIn(ctx context.Context, partition int, dir, extension string) (*TaskWriter, error) {
 	w := &TaskWriter{file: TaskFile{Partition: partition, Dir: dir, Extension: extension}}
 	if dir != "" && (!fs.ValidPath(dir) || below(dir, temporaryDir)) {
-		return nil, fmt.Errorf("write partition %d of %s: %q is no directory below the output: use a relative path without . and ..", partition, o.URI, dir)
+		return nil, fmt.Errorf("write partition %d of %s: %q is no directory below the output: use a relative path without dots", partition, o.URI, dir)
 	}
 	fsys, root, err := Get(ctx, o.URI)
 	if err != nil {

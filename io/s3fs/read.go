@@ -202,7 +202,8 @@ func broken(err error) bool {
 }
 
 func unwrapBroken(err error) error {
-	if b, ok := err.(brokenError); ok {
+	var b brokenError
+	if errors.As(err, &b) {
 		if errors.Is(b.err, io.EOF) || errors.Is(b.err, io.ErrUnexpectedEOF) {
 			return fmt.Errorf("the store sent less than it announced: %w", io.ErrUnexpectedEOF)
 		}
@@ -270,7 +271,8 @@ func (f *file) read(p []byte, off int64) (int, error) {
 	if s == nil {
 		return len(p), f.fetch(f.ctx, p, off)
 	}
-	n, err := 0, error(nil)
+	var n int
+	var err error
 	select {
 	case <-s.ready:
 		if err = s.err; err == nil {

@@ -249,7 +249,7 @@ func TestReads(t *testing.T) {
 	use(t, p.addr, nil)
 	makeBucket(t, "reads")
 	ctx := t.Context()
-	content := pattern(40 << 20)
+	content := pattern(24 << 20)
 	if err := write(ctx, "s3://reads/f", content); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestReads(t *testing.T) {
 		if err != nil || !bytes.Equal(got, content) {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
-		if n, bytes := p.count(); n > 12 || bytes > int64(len(content))*11/10 {
+		if n, bytes := p.count(); n > 10 || bytes > int64(len(content))*11/10 {
 			t.Errorf("%d requests for %d bytes", n, bytes)
 		}
 	})
@@ -305,7 +305,7 @@ func TestReads(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				rng := rand.New(rand.NewPCG(1, uint64(i)))
-				for range 60 {
+				for range 25 {
 					off := rng.IntN(len(content))
 					buf := make([]byte, 1+rng.IntN([]int{100, 1 << 16, 6 << 20}[rng.IntN(3)]))
 					n, err := f.ReadAt(buf, int64(off))
@@ -344,15 +344,15 @@ func TestFaults(t *testing.T) {
 	p := startProxy(t, g.addr)
 	defer func(d time.Duration) { longestPause = d }(longestPause)
 	longestPause = 20 * time.Millisecond
-	use(t, p.addr, map[string]string{"connection.timeout": "500ms"})
+	use(t, p.addr, map[string]string{"connection.timeout": "300ms"})
 	b := makeBucket(t, "faults")
 	ctx := t.Context()
 	content := pattern(2*defaultPartSize + 3)
-	for name, f := range map[string]fault{"500": {status: 500}, "503": {status: 503}, "lost": {lose: true}, "slow": {delay: 200 * time.Millisecond}, "hangs": {delay: time.Minute}} {
+	for name, f := range map[string]fault{"500": {status: 500}, "503": {status: 503}, "lost": {lose: true}, "slow": {delay: 100 * time.Millisecond}, "hangs": {delay: time.Minute}} {
 		t.Run(name, func(t *testing.T) {
 			fired := 0
 			p.set(func(n int, _ *http.Request) fault {
-				if n%3 == 0 && fired < 5 {
+				if n%3 == 0 && fired < 4 {
 					fired++
 					return f
 				}
@@ -405,7 +405,7 @@ func TestRestart(t *testing.T) {
 	use(t, g.addr, nil)
 	makeBucket(t, "restart")
 	ctx := t.Context()
-	content := pattern(20 << 20)
+	content := pattern(12 << 20)
 	if err := write(ctx, "s3://restart/f", content); err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +418,7 @@ func TestRestart(t *testing.T) {
 	back := make(chan struct{})
 	go func() {
 		defer close(back)
-		time.Sleep(700 * time.Millisecond)
+		time.Sleep(400 * time.Millisecond)
 		g.start()
 	}()
 	got, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))

@@ -58,7 +58,6 @@ type upload struct {
 	id, tag string
 	next    int // part number less one
 	size    int64
-	slots   chan struct{}
 	flying  int64
 	wg      sync.WaitGroup
 
