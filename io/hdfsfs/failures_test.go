@@ -208,7 +208,7 @@ func damage(t *testing.T, want []byte, n int) {
 	for _, data := range []string{"data1", "data2", "data3"} {
 		err := filepath.Walk(filepath.Join(root, data), func(p string, i os.FileInfo, err error) error {
 			if err != nil || n == 0 || i.IsDir() || strings.HasSuffix(p, ".meta") || i.Size() != int64(len(want)) {
-				return nil //nolint:nilerr // blocks move while the servers work
+				return nil // blocks move while the servers work
 			}
 			b, err := os.ReadFile(p)
 			if err != nil || !bytes.Equal(b, want) {

@@ -132,7 +132,7 @@ func (f *FS) List(ctx context.Context, dir string) ([]filesys.Info, error) {
 		if err != nil {
 			return err
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }() // a directory's holds nothing
 		if !r.Stat().IsDir() {
 			return errNotDir
 		}

@@ -93,7 +93,7 @@ func (k *kerberos) login() (*krb.Client, error) {
 	} else {
 		info, err := os.Stat(k.cache)
 		if err != nil {
-			return nil, fmt.Errorf("%w: the ticket cache: %v: run kinit, name the cache in KRB5CCNAME, or a keytab in KRB5_CLIENT_KTNAME", errKerberos, err)
+			return nil, fmt.Errorf("%w: the ticket cache: %s: run kinit, name the cache in KRB5CCNAME, or a keytab in KRB5_CLIENT_KTNAME", errKerberos, err.Error())
 		}
 		if k.client != nil && info.ModTime().Equal(k.filled) {
 			return k.client, nil
@@ -102,7 +102,7 @@ func (k *kerberos) login() (*krb.Client, error) {
 	}
 	conf, err := krbconfig.Load(k.config)
 	if err != nil {
-		return nil, fmt.Errorf("%w: read %s: %v: name Kerberos' configuration in KRB5_CONFIG", errKerberos, k.config, err)
+		return nil, fmt.Errorf("%w: read %s: %s: name Kerberos' configuration in KRB5_CONFIG", errKerberos, k.config, err.Error())
 	}
 	if k.keytab != "" {
 		k.client, err = k.fromKeytab(conf)
@@ -115,7 +115,7 @@ func (k *kerberos) login() (*krb.Client, error) {
 func (k *kerberos) fromKeytab(conf *krbconfig.Config) (*krb.Client, error) {
 	keys, err := keytab.Load(k.keytab)
 	if err != nil {
-		return nil, fmt.Errorf("%w: read the keytab %s: %v", errKerberos, k.keytab, err)
+		return nil, fmt.Errorf("%w: read the keytab %s: %s", errKerberos, k.keytab, err.Error())
 	}
 	name, realm, _ := strings.Cut(k.principal, "@")
 	if name == "" {
@@ -130,7 +130,7 @@ func (k *kerberos) fromKeytab(conf *krbconfig.Config) (*krb.Client, error) {
 	}
 	client := krb.NewWithKeytab(name, realm, keys, conf, krb.DisablePAFXFAST(true))
 	if err := client.Login(); err != nil {
-		return nil, fmt.Errorf("%w: %s@%s with the keytab %s: %v", errKerberos, name, realm, k.keytab, err)
+		return nil, fmt.Errorf("%w: %s@%s with the keytab %s: %s", errKerberos, name, realm, k.keytab, err.Error())
 	}
 	return client, nil
 }
@@ -138,7 +138,7 @@ func (k *kerberos) fromKeytab(conf *krbconfig.Config) (*krb.Client, error) {
 func (k *kerberos) fromCache(conf *krbconfig.Config) (*krb.Client, error) {
 	cache, err := credentials.LoadCCache(k.cache)
 	if err != nil {
-		return nil, fmt.Errorf("%w: read the ticket cache %s: %v: run kinit", errKerberos, k.cache, err)
+		return nil, fmt.Errorf("%w: read the ticket cache %s: %s: run kinit", errKerberos, k.cache, err.Error())
 	}
 	now := time.Now()
 	var latest time.Time
@@ -152,7 +152,7 @@ func (k *kerberos) fromCache(conf *krbconfig.Config) (*krb.Client, error) {
 	}
 	client, err := krb.NewFromCCache(cache, conf, krb.DisablePAFXFAST(true))
 	if err != nil {
-		return nil, fmt.Errorf("%w: the ticket cache %s: %v: run kinit", errKerberos, k.cache, err)
+		return nil, fmt.Errorf("%w: the ticket cache %s: %s: run kinit", errKerberos, k.cache, err.Error())
 	}
 	return client, nil
 }

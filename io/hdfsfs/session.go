@@ -341,7 +341,7 @@ func isAnswer(err error) bool {
 func (f *FS) explain(err error) error {
 	var remote hdfs.Error
 	var dns *net.DNSError
-	if p, ok := err.(*fs.PathError); ok { // the path is told already
+	if p, ok := err.(*fs.PathError); ok { //nolint:errorlint // only the outermost, whose path is told already
 		err = p.Err
 	}
 	switch {
