@@ -54,21 +54,17 @@ func (h header) check(follow int64) error {
 	return nil
 }
 
-// blockWriter encodes rows into blocks.
-type blockWriter[T any] struct {
-	codec *codec.Codec[T]
-	comp  codec.Compressor
-	raw   []byte
+// blockWriter encodes rows of one type into blocks. Like all that only passes rows on it does not know their type: what does is
+// compiled anew for each row type of a program.
+type blockWriter struct {
+	comp codec.Compressor
+	raw  []byte
 	// Compression is left off for a while after blocks that hardly shrank: what is incompressible tends to stay so.
 	skip, poor int
 }
 
 // newBlockWriter returns a writer of blocks compressed with the named method.
-func newBlockWriter[T any](compression string) (*blockWriter[T], error) {
-	c, err := codec.Of[T]()
-	if err != nil {
-		return nil, fmt.Errorf("shuffle: %w", err)
-	}
+func newBlockWriter(compression string) (*blockWriter, error) {
 	if compression == "" {
 		compression = "lz4"
 	}
@@ -76,23 +72,32 @@ func newBlockWriter[T any](compression string) (*blockWriter[T], error) {
 	if err != nil {
 		return nil, fmt.Errorf("shuffle: %w", err)
 	}
-	return &blockWriter[T]{codec: c, comp: comp}, nil
+	return &blockWriter{comp: comp}, nil
+}
+
+// codecOf returns the codec of rows that are shuffled.
+func codecOf[T any]() (*codec.Codec[T], error) {
+	c, err := codec.Of[T]()
+	if err != nil {
+		return nil, fmt.Errorf("shuffle: %w", err)
+	}
+	return c, nil
 }
 
 // append adds rows, at least one and at most blockMaxRows, to dst as one block, or as several if they are huge.
-func (w *blockWriter[T]) append(dst []byte, rows []T) ([]byte, error) {
-	raw, err := w.codec.Append(w.raw[:0], rows)
+func (w *blockWriter) append(dst []byte, rows codec.Rows) ([]byte, error) {
+	raw, err := rows.Append(w.raw[:0])
 	if err != nil {
 		return dst, fmt.Errorf("shuffle: encode rows: %w", err)
 	}
 	if cap(raw) <= 4*blockBytes {
 		w.raw = raw
 	}
-	if len(raw) > blockMaxRaw/2 && len(rows) > 1 {
-		if dst, err = w.append(dst, rows[:len(rows)/2]); err != nil {
+	if n := rows.Len(); len(raw) > blockMaxRaw/2 && n > 1 {
+		if dst, err = w.append(dst, rows.Slice(0, n/2)); err != nil {
 			return dst, err
 		}
-		return w.append(dst, rows[len(rows)/2:])
+		return w.append(dst, rows.Slice(n/2, n))
 	}
 	if len(raw) > blockMaxRaw {
 		return dst, fmt.Errorf("shuffle: encode a row of %d bytes: %d is the limit", len(raw), blockMaxRaw)
@@ -123,7 +128,7 @@ func (w *blockWriter[T]) append(dst []byte, rows []T) ([]byte, error) {
 	}
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-blockHeader))
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(raw)))
-	binary.LittleEndian.PutUint32(b[12:], uint32(len(rows))|uint32(method)<<24)
+	binary.LittleEndian.PutUint32(b[12:], uint32(rows.Len())|uint32(method)<<24)
 	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
 	return dst, nil
 }
@@ -131,48 +136,64 @@ func (w *blockWriter[T]) append(dst []byte, rows []T) ([]byte, error) {
 // blockReader decodes blocks.
 type blockReader[T any] struct {
 	codec *codec.Codec[T]
-	raw   []byte
+	blockBytesReader
 }
 
 func newBlockReader[T any]() (*blockReader[T], error) {
-	c, err := codec.Of[T]()
-	if err != nil {
-		return nil, fmt.Errorf("shuffle: %w", err)
-	}
-	return &blockReader[T]{codec: c}, nil
+	c, err := codecOf[T]()
+	return &blockReader[T]{codec: c}, err
 }
 
 // decode appends the rows of one whole block to dst. The rows share nothing with block.
 func (r *blockReader[T]) decode(dst []T, block []byte) ([]T, error) {
+	raw, err := r.open(block)
+	if err != nil {
+		return dst, err
+	}
+	had := len(dst)
+	dst, rest, err := r.codec.Decode(dst, raw)
+	if err = r.decoded(block, len(dst)-had, len(rest), err); err != nil {
+		return dst[:had], err
+	}
+	return dst, nil
+}
+
+// blockBytesReader is the part of a blockReader that does not know the rows' type.
+type blockBytesReader struct{ raw []byte }
+
+// open returns the encoded rows of a block, valid until the next call.
+func (r *blockBytesReader) open(block []byte) ([]byte, error) {
 	h := parseHeader(block)
-	payload := block[blockHeader:]
-	raw := payload
-	var err error
+	raw := block[blockHeader:]
 	if h.method == methodFrame {
 		var rest []byte
-		raw, rest, err = codec.Compressor{}.Decode(r.raw[:0], payload)
+		var err error
+		raw, rest, err = codec.Compressor{}.Decode(r.raw[:0], raw)
 		if err != nil {
-			return dst, fmt.Errorf("%w: decompress block: %w", errCorrupt, err)
+			return nil, fmt.Errorf("%w: decompress block: %w", errCorrupt, err)
 		}
 		if len(rest) != 0 {
-			return dst, fmt.Errorf("%w: decompress block: %d bytes left", errCorrupt, len(rest))
+			return nil, fmt.Errorf("%w: decompress block: %d bytes left", errCorrupt, len(rest))
 		}
 		if cap(raw) <= 4*blockBytes {
 			r.raw = raw
 		}
 	}
 	if len(raw) != h.raw {
-		return dst, fmt.Errorf("%w: a block of %d bytes has %d", errCorrupt, h.raw, len(raw))
+		return nil, fmt.Errorf("%w: a block of %d bytes has %d", errCorrupt, h.raw, len(raw))
 	}
-	had := len(dst)
-	dst, rest, err := r.codec.Decode(dst, raw)
+	return raw, nil
+}
+
+// decoded checks what decoding the bytes of open gave: rows, and bytes left.
+func (r *blockBytesReader) decoded(block []byte, rows, left int, err error) error {
 	if err != nil {
-		return dst[:had], fmt.Errorf("%w: decode block: %w", errCorrupt, err)
+		return fmt.Errorf("%w: decode block: %w", errCorrupt, err)
 	}
-	if len(dst)-had != h.rows || len(rest) != 0 {
-		return dst[:had], fmt.Errorf("%w: a block of %d rows has %d and %d bytes left", errCorrupt, h.rows, len(dst)-had, len(rest))
+	if h := parseHeader(block); rows != h.rows || left != 0 {
+		return fmt.Errorf("%w: a block of %d rows has %d and %d bytes left", errCorrupt, h.rows, rows, left)
 	}
-	return dst, nil
+	return nil
 }
 
 // verify holds a whole block against its checksum.

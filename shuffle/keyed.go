@@ -246,7 +246,8 @@ type spillLog[R any] struct {
 	spill   *spillFile
 	extents *[fan][]spilled
 	stage   *int64
-	blocks  *blockWriter[R]
+	codec   *codec.Codec[R]
+	blocks  *blockWriter
 	staged  [fan][]R
 	rows    int // staged at most per bucket
 	taken   int64
@@ -255,17 +256,21 @@ type spillLog[R any] struct {
 }
 
 func newSpillLog[K comparable, R any](k *keyed[K], kind int8) (*spillLog[R], error) {
-	blocks, err := newBlockWriter[R](k.env.SpillCompression)
+	c, err := codecOf[R]()
 	if err != nil {
 		return nil, err
 	}
-	return &spillLog[R]{kind: kind, spill: k.spill, extents: &k.extents, stage: &k.stage, blocks: blocks}, nil
+	blocks, err := newBlockWriter(k.env.SpillCompression)
+	if err != nil {
+		return nil, err
+	}
+	return &spillLog[R]{kind: kind, codec: c, spill: k.spill, extents: &k.extents, stage: &k.stage, blocks: blocks}, nil
 }
 
 // put adds a row to a bucket.
 func (l *spillLog[R]) put(bucket int, row R) error {
 	if l.rows == 0 {
-		l.rowSize = max(1, l.blocks.codec.MemSize([]R{row}))
+		l.rowSize = max(1, l.codec.MemSize([]R{row}))
 		l.rows = int(min(max(*l.stage/fan/l.rowSize, 1), blockMaxRows))
 	}
 	s := l.staged[bucket]
@@ -285,7 +290,7 @@ func (l *spillLog[R]) put(bucket int, row R) error {
 
 func (l *spillLog[R]) write(bucket int) error {
 	s := l.staged[bucket]
-	buf, err := l.blocks.append(l.buf[:0], s)
+	buf, err := l.blocks.append(l.buf[:0], l.codec.Rows(s))
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,38 @@ const (
 // The stream ends with ctx's cause when ctx is done. Dropping it unfinished is allowed: it implements io.Closer for those who
 // want its file closed before ctx ends.
 func Read[T any](ctx context.Context, env *Env, shuffleID int, outs []Output, start, end int) (Stream[T], error) {
+	blocks, err := newBlockReader[T]()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newReader(ctx, env, shuffleID, outs, start, end)
+	if err != nil {
+		return nil, err
+	}
+	return &rowReader[T]{reader: r, blocks: blocks}, nil
+}
+
+// rowReader is the Stream of Read: a reader of blocks, and their rows.
+type rowReader[T any] struct {
+	*reader
+	blocks *blockReader[T]
+	rows   []T
+}
+
+// Next implements Stream.
+func (r *rowReader[T]) Next() ([]T, error) {
+	block, err := r.block()
+	if err != nil {
+		return nil, err
+	}
+	r.rows, err = r.blocks.decode(r.rows[:0], block)
+	if err = r.decoded(len(r.rows), block, err); err != nil {
+		return nil, err
+	}
+	return r.rows, nil
+}
+
+func newReader(ctx context.Context, env *Env, shuffleID int, outs []Output, start, end int) (*reader, error) {
 	if start < 0 || end < start {
 		return nil, fmt.Errorf("shuffle: read partitions [%d,%d) of shuffle %d: no such range", start, end, shuffleID)
 	}
@@ -41,16 +73,12 @@ func Read[T any](ctx context.Context, env *Env, shuffleID int, outs []Output, st
 			return nil, fmt.Errorf("shuffle: read map output %d of shuffle %d from %s: there is no fetcher for other hosts", o.Map, shuffleID, o.Location.Addr)
 		}
 	}
-	blocks, err := newBlockReader[T]()
-	if err != nil {
-		return nil, err
-	}
 	limit := env.MaxBytesInFlight
 	if limit <= 0 {
 		limit = defaultMaxBytesInFlight
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &reader[T]{ctx: ctx, cancel: cancel, env: env, shuffle: shuffleID, outs: outs, limit: limit, blocks: blocks, arrived: make(chan *request, maxRequests)}
+	r := &reader{ctx: ctx, cancel: cancel, env: env, shuffle: shuffleID, outs: outs, limit: limit, arrived: make(chan *request, maxRequests)}
 	r.plan(start, end)
 	return r, nil
 }
@@ -78,15 +106,14 @@ type group struct {
 	requests   []*request // in map order, without the empty ones
 }
 
-// reader is the Stream of Read. Everything but the fetch goroutines runs in the caller's goroutine; those end by themselves.
-type reader[T any] struct {
+// reader yields the blocks of Read, whole and verified, without knowing the type of their rows. Everything but the fetch goroutines runs in the caller's goroutine; those end by themselves.
+type reader struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	env     *Env
 	shuffle int
 	outs    []Output
 	limit   int64
-	blocks  *blockReader[T]
 
 	groups   []group
 	fetches  []*request // the remote ones that are fetched whole, in the order of their use
@@ -99,11 +126,10 @@ type reader[T any] struct {
 	source  source
 	current *request
 	scratch []byte
-	rows    []T
 	err     error
 }
 
-func (r *reader[T]) plan(start, end int) {
+func (r *reader) plan(start, end int) {
 	for a := start; a < end; {
 		b, total := a, int64(0)
 		for b < end {
@@ -142,21 +168,21 @@ func (r *reader[T]) plan(start, end int) {
 	}
 }
 
-// Next implements Stream.
-func (r *reader[T]) Next() ([]T, error) {
+// block returns the next block, valid until the next call, or io.EOF.
+func (r *reader) block() ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	rows, err := r.next()
+	block, err := r.nextBlock()
 	if err != nil {
 		r.err = err
 		r.stop()
 		return nil, err
 	}
-	return rows, nil
+	return block, nil
 }
 
-func (r *reader[T]) next() ([]T, error) {
+func (r *reader) nextBlock() ([]byte, error) {
 	for {
 		if err := context.Cause(r.ctx); err != nil {
 			return nil, err
@@ -172,22 +198,29 @@ func (r *reader[T]) next() ([]T, error) {
 			r.closeSource()
 			continue
 		}
-		if err == nil {
-			r.rows, err = r.blocks.decode(r.rows[:0], block)
-		}
 		if err != nil {
 			return nil, r.fail(err)
 		}
-		if m := r.env.Metrics; m != nil {
-			m.RowsRead += int64(len(r.rows))
-			m.BytesRead += int64(len(block))
-		}
-		return r.rows, nil
+		return block, nil
 	}
 }
 
+// decoded counts the rows of a block, or fails the reader if the block could not be decoded.
+func (r *reader) decoded(rows int, block []byte, err error) error {
+	if err != nil {
+		r.err = r.fail(err)
+		r.stop()
+		return r.err
+	}
+	if m := r.env.Metrics; m != nil {
+		m.RowsRead += int64(rows)
+		m.BytesRead += int64(len(block))
+	}
+	return nil
+}
+
 // fail turns an error about the current request into a FetchError, unless the reader was cancelled.
-func (r *reader[T]) fail(err error) error {
+func (r *reader) fail(err error) error {
 	if cause := context.Cause(r.ctx); cause != nil {
 		return cause
 	}
@@ -195,7 +228,7 @@ func (r *reader[T]) fail(err error) error {
 }
 
 // open makes the next non-empty segment the source: the current partition of the next request.
-func (r *reader[T]) open() error {
+func (r *reader) open() error {
 	for len(r.groups) > 0 {
 		g := &r.groups[0]
 		for ; r.part < g.end; r.part++ {
@@ -223,7 +256,7 @@ func (r *reader[T]) open() error {
 	return io.EOF
 }
 
-func (r *reader[T]) openSegment(q *request, n int64) error {
+func (r *reader) openSegment(q *request, n int64) error {
 	if m := r.env.Metrics; m != nil {
 		if q.remote {
 			m.RemoteBlocks++
@@ -250,7 +283,7 @@ func (r *reader[T]) openSegment(q *request, n int64) error {
 }
 
 // await waits until q has been fetched.
-func (r *reader[T]) await(q *request) error {
+func (r *reader) await(q *request) error {
 	began := time.Now()
 	if !q.remote && !q.done {
 		q.buf, q.err = r.fetch(r.ctx, q)
@@ -280,7 +313,7 @@ func (r *reader[T]) await(q *request) error {
 }
 
 // pump starts fetches in the order of their use while the limits allow.
-func (r *reader[T]) pump() {
+func (r *reader) pump() {
 	for {
 		select {
 		case got := <-r.arrived:
@@ -308,7 +341,7 @@ func (r *reader[T]) pump() {
 }
 
 // fetch reads a whole request and verifies its blocks; a damaged one is read once more.
-func (r *reader[T]) fetch(ctx context.Context, q *request) ([]byte, error) {
+func (r *reader) fetch(ctx context.Context, q *request) ([]byte, error) {
 	for try := 0; ; try++ {
 		buf, err := r.fetchOnce(ctx, q)
 		if err == nil || try > 0 || !errors.Is(err, errCorrupt) {
@@ -317,7 +350,7 @@ func (r *reader[T]) fetch(ctx context.Context, q *request) ([]byte, error) {
 	}
 }
 
-func (r *reader[T]) fetchOnce(ctx context.Context, q *request) ([]byte, error) {
+func (r *reader) fetchOnce(ctx context.Context, q *request) ([]byte, error) {
 	rc, err := r.stream(ctx, q)
 	if err != nil {
 		return nil, err
@@ -350,7 +383,7 @@ func (r *reader[T]) fetchOnce(ctx context.Context, q *request) ([]byte, error) {
 }
 
 // stream opens the bytes of a request.
-func (r *reader[T]) stream(ctx context.Context, q *request) (io.ReadCloser, error) {
+func (r *reader) stream(ctx context.Context, q *request) (io.ReadCloser, error) {
 	if q.remote {
 		rc, err := r.env.Fetcher.Fetch(ctx, r.shuffle, *q.out, q.start, q.end)
 		if err != nil {
@@ -370,7 +403,7 @@ func (r *reader[T]) stream(ctx context.Context, q *request) (io.ReadCloser, erro
 }
 
 // release gives up the memory of a request.
-func (r *reader[T]) release(q *request) {
+func (r *reader) release(q *request) {
 	if q.started {
 		r.inFlight -= q.size
 		q.started = false
@@ -378,7 +411,7 @@ func (r *reader[T]) release(q *request) {
 	q.buf = nil
 }
 
-func (r *reader[T]) closeSource() {
+func (r *reader) closeSource() {
 	r.source.close()
 	r.source = nil
 	if q := r.current; q.end-q.start == 1 {
@@ -387,7 +420,7 @@ func (r *reader[T]) closeSource() {
 }
 
 // Close stops the fetches and closes the open file; the stream cannot be used after.
-func (r *reader[T]) Close() error {
+func (r *reader) Close() error {
 	if r.err == nil {
 		r.err = errors.New("shuffle: read from a closed stream")
 	}
@@ -395,7 +428,7 @@ func (r *reader[T]) Close() error {
 	return nil
 }
 
-func (r *reader[T]) stop() {
+func (r *reader) stop() {
 	if r.source != nil {
 		r.source.close()
 		r.source = nil

@@ -33,7 +33,7 @@ type Sorter[T any] struct {
 	codec   *codec.Codec[T]
 	budget  budget
 	spill   *spillFile
-	blocks  *blockWriter[T] // nil until something is spilled
+	blocks  *blockWriter // nil until something is spilled
 	pieces  []sortPiece[T]
 	n       int
 	or, and uint64 // of all prefixes in memory
@@ -196,7 +196,7 @@ type runWriter[T any] struct {
 func (s *Sorter[T]) newRun(rowBytes int64) (*runWriter[T], error) {
 	if s.blocks == nil {
 		var err error
-		if s.blocks, err = newBlockWriter[T](s.env.SpillCompression); err != nil {
+		if s.blocks, err = newBlockWriter(s.env.SpillCompression); err != nil {
 			return nil, err
 		}
 	}
@@ -222,7 +222,7 @@ func (w *runWriter[T]) write() error {
 	if err := context.Cause(w.s.ctx); err != nil {
 		return err
 	}
-	buf, err := w.s.blocks.append(w.buf[:0], w.wait)
+	buf, err := w.s.blocks.append(w.buf[:0], w.s.codec.Rows(w.wait))
 	if err != nil {
 		return err
 	}

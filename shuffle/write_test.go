@@ -514,11 +514,15 @@ func FuzzIndex(f *testing.F) {
 
 func FuzzBlock(f *testing.F) {
 	for _, compression := range []string{"none", "lz4", "zstd"} {
-		w, err := newBlockWriter[textRow](compression)
+		w, err := newBlockWriter(compression)
 		if err != nil {
 			f.Fatal(err)
 		}
-		b, err := w.append(nil, slices.Repeat([]textRow{{"a", 1}, {"bcd", 2}}, 50))
+		c, err := codecOf[textRow]()
+		if err != nil {
+			f.Fatal(err)
+		}
+		b, err := w.append(nil, c.Rows(slices.Repeat([]textRow{{"a", 1}, {"bcd", 2}}, 50)))
 		if err != nil {
 			f.Fatal(err)
 		}

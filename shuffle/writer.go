@@ -26,28 +26,47 @@ type WriterID struct {
 //
 // A Writer belongs to one goroutine.
 type Writer[T any] struct {
+	mapOutput
+	codec *codec.Codec[T]
+	rows  []T
+	batch []T // rows of one block, gathered
+}
+
+// mapOutput is the part of a Writer that does not know the rows' type, so that it is compiled once: it knows the partition of each
+// collected row, and asks the Writer for the rows at given places.
+type mapOutput struct {
 	ctx        context.Context
 	env        *Env
 	id         WriterID
 	partitions int
-	codec      *codec.Codec[T]
-	blocks     *blockWriter[T]
+	collected  collectedRows // the Writer
+	blocks     *blockWriter
 	budget     budget
 	spill      *spillFile
 
-	rows     []T
-	parts    []int32
-	rowSize  int64 // estimated bytes of one row in memory
-	sized    int   // rows until the estimate is renewed
-	stage    int64 // bytes of rows collected for one run
+	parts    []int32 // of the collected rows; its capacity is theirs
+	rowSize  int64   // estimated bytes of one row in memory
+	sized    int     // rows until the estimate is renewed
+	stage    int64   // bytes of rows collected for one run
 	order    []uint32
 	starts   []uint32
-	batch    []T // rows of one block, gathered
 	runs     []run
 	runBytes int64 // of the runs in memory
 	total    int64
 	done     bool
 	err      error
+}
+
+// collectedRows are the rows that a Writer has collected for the next run.
+type collectedRows interface {
+	// grow gives them the capacity n.
+	grow(n int)
+	// gather returns the rows at the given places. They are valid until the next call.
+	gather(places []uint32) codec.Rows
+	// reset forgets them and what they point to, and keeps the capacity.
+	reset()
+	// release gives up their memory.
+	release()
 }
 
 // run is a sequence of segments in partition order: in memory, or in the spill file.
@@ -76,74 +95,123 @@ func NewWriter[T any](ctx context.Context, env *Env, id WriterID, partitions int
 	if partitions < 1 || partitions > maxPartitions {
 		return nil, fmt.Errorf("shuffle: write %d partitions: choose 1 to %d", partitions, maxPartitions)
 	}
-	blocks, err := newBlockWriter[T](env.Compression)
+	c, err := codecOf[T]()
 	if err != nil {
 		return nil, err
 	}
-	return &Writer[T]{
-		ctx: ctx, env: env, id: id, partitions: partitions, codec: blocks.codec, blocks: blocks, budget: newBudget(env),
+	blocks, err := newBlockWriter(env.Compression)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer[T]{codec: c, mapOutput: mapOutput{
+		ctx: ctx, env: env, id: id, partitions: partitions, blocks: blocks, budget: newBudget(env),
 		spill: newSpillFile(env, "shuffle-write"),
 		stage: min(max(int64(partitions)*stagePart, stageMin), stageMax),
-	}, nil
+	}}
+	w.collected = w
+	return w, nil
 }
 
 // Write adds rows; parts[i] is the reduce partition of rows[i]. Neither slice is kept, but what the rows point to is, until
 // Commit: it must not change.
 func (w *Writer[T]) Write(rows []T, parts []int32) error {
+	if err := w.check(len(rows), parts); err != nil {
+		return err
+	}
+	for len(rows) > 0 {
+		if w.sized <= 0 {
+			w.size(w.codec.MemSize(rows), len(rows))
+		}
+		n, err := w.take(parts)
+		if err != nil {
+			return err
+		}
+		w.rows = append(w.rows, rows[:n]...)
+		rows, parts = rows[n:], parts[n:]
+	}
+	return nil
+}
+
+func (w *Writer[T]) grow(n int) { w.rows = append(make([]T, 0, n), w.rows...) }
+
+func (w *Writer[T]) gather(places []uint32) codec.Rows {
+	if cap(w.batch) < len(places) {
+		w.batch = make([]T, max(len(places), min(2*cap(w.batch), blockMaxRows)))
+	}
+	batch := w.batch[:len(places)]
+	for i, at := range places {
+		batch[i] = w.rows[at]
+	}
+	return w.codec.Rows(batch)
+}
+
+func (w *Writer[T]) reset() {
+	clear(w.batch)
+	clear(w.rows)
+	w.rows = w.rows[:0]
+}
+
+func (w *Writer[T]) release() { w.rows, w.batch = nil, nil }
+
+// check refuses what cannot be written.
+func (w *mapOutput) check(rows int, parts []int32) error {
 	if w.err != nil {
 		return w.err
 	}
 	if w.done {
 		return errors.New("shuffle: write to a finished writer")
 	}
-	if len(rows) != len(parts) {
-		return fmt.Errorf("shuffle: write %d rows with %d partition numbers", len(rows), len(parts))
+	if rows != len(parts) {
+		return fmt.Errorf("shuffle: write %d rows with %d partition numbers", rows, len(parts))
 	}
 	for _, p := range parts {
 		if uint32(p) >= uint32(w.partitions) {
 			return fmt.Errorf("shuffle: write a row to partition %d of %d", p, w.partitions)
 		}
 	}
-	for len(rows) > 0 {
-		if w.sized <= 0 {
-			w.rowSize = max(1, w.codec.MemSize(rows)/int64(len(rows)))
-			w.sized = 4096
-		}
-		n, err := w.room(len(rows))
-		if err != nil {
-			w.err = err
-			return err
-		}
-		w.rows = append(w.rows, rows[:n]...)
-		w.parts = append(w.parts, parts[:n]...)
-		w.sized -= n
-		rows, parts = rows[n:], parts[n:]
-	}
 	return nil
 }
 
+// size takes in an estimate of what n rows hold in memory.
+func (w *mapOutput) size(bytes int64, n int) {
+	w.rowSize = max(1, bytes/int64(n))
+	w.sized = 4096
+}
+
+// take makes room for some of the next rows, at least one, notes their partitions and returns how many they are. The Writer adds
+// the rows.
+func (w *mapOutput) take(parts []int32) (int, error) {
+	n, err := w.room(len(parts))
+	if err != nil {
+		w.err = err
+		return 0, err
+	}
+	w.parts = append(w.parts, parts[:n]...)
+	w.sized -= n
+	return n, nil
+}
+
 // room makes room for some of n more rows, at least one, and returns for how many.
-func (w *Writer[T]) room(n int) (int, error) {
+func (w *mapOutput) room(n int) (int, error) {
 	per := w.rowSize + 8 // partition number and order
 	limit := int(max(64, w.stage/per))
-	if len(w.rows) >= limit {
+	if len(w.parts) >= limit {
 		if err := w.flush(); err != nil {
 			return 0, err
 		}
 	}
-	if free := cap(w.rows) - len(w.rows); free > 0 {
-		return min(n, free, max(1, limit-len(w.rows))), nil
+	if free := cap(w.parts) - len(w.parts); free > 0 {
+		return min(n, free, max(1, limit-len(w.parts))), nil
 	}
-	grown := min(limit, max(2*cap(w.rows), 1024))
-	if grown > cap(w.rows) {
+	grown := min(limit, max(2*cap(w.parts), 1024))
+	if grown > cap(w.parts) {
 		// Old and new array are both there while one is copied into the other.
-		if w.budget.fits(w.runBytes + int64(grown+len(w.rows))*per) {
-			w.rows = append(make([]T, 0, grown), w.rows...)
-			w.parts = append(make([]int32, 0, grown), w.parts...)
-			return min(n, grown-len(w.rows)), nil
+		if w.budget.fits(w.runBytes + int64(grown+len(w.parts))*per) {
+			w.reserve(grown)
+			return min(n, grown-len(w.parts)), nil
 		}
-		if len(w.rows) == 0 { // the first rows are always taken
-			w.rows, w.parts = make([]T, 0, 256), make([]int32, 0, 256)
+		if len(w.parts) == 0 { // the first rows are always taken
+			w.reserve(256)
 			return min(n, 256), nil
 		}
 	}
@@ -157,12 +225,18 @@ func (w *Writer[T]) room(n int) (int, error) {
 	if err := w.flush(); err != nil {
 		return 0, err
 	}
-	return min(n, cap(w.rows)), nil
+	return min(n, cap(w.parts)), nil
+}
+
+// reserve gives rows and partition numbers the capacity n.
+func (w *mapOutput) reserve(n int) {
+	w.collected.grow(n)
+	w.parts = append(make([]int32, 0, n), w.parts...)
 }
 
 // flush encodes the collected rows into a run.
-func (w *Writer[T]) flush() error {
-	if len(w.rows) == 0 {
+func (w *mapOutput) flush() error {
+	if len(w.parts) == 0 {
 		return nil
 	}
 	if err := context.Cause(w.ctx); err != nil {
@@ -170,24 +244,17 @@ func (w *Writer[T]) flush() error {
 	}
 	began := time.Now()
 	w.sort()
-	r := run{rows: len(w.rows)}
+	r := run{rows: len(w.parts)}
 	var chunk []byte
 	blockRows := int(min(max(blockBytes/w.rowSize, 1), blockMaxRows))
-	blockRows = min(blockRows, len(w.rows))
-	if cap(w.batch) < blockRows {
-		w.batch = make([]T, blockRows)
-	}
 	// Many outputs are small: what is made for one is no larger than it.
-	chunkBytes := int(min(int64(len(w.rows))*w.rowSize+int64(min(w.partitions, len(w.rows)))*(blockHeader+64), 2*blockBytes))
+	chunkBytes := int(min(int64(len(w.parts))*w.rowSize+int64(min(w.partitions, len(w.parts)))*(blockHeader+64), 2*blockBytes))
 	from := uint32(0)
 	for p := range w.partitions {
 		to := w.starts[p]
 		for from < to {
 			n := min(to-from, uint32(blockRows))
-			batch := w.batch[:n]
-			for i, at := range w.order[from : from+n] {
-				batch[i] = w.rows[at]
-			}
+			batch := w.collected.gather(w.order[from : from+n])
 			from += n
 			if cap(chunk)-len(chunk) < min(blockBytes, chunkBytes)/2 {
 				chunk = make([]byte, 0, chunkBytes)
@@ -204,20 +271,19 @@ func (w *Writer[T]) flush() error {
 			}
 		}
 	}
-	w.total += int64(len(w.rows))
-	clear(w.batch)
-	clear(w.rows)
-	w.rows, w.parts = w.rows[:0], w.parts[:0]
+	w.total += int64(len(w.parts))
+	w.collected.reset()
+	w.parts = w.parts[:0]
 	w.runs = append(w.runs, r)
 	w.countTime(began)
-	if !w.budget.fits(w.runBytes + int64(cap(w.rows))*(w.rowSize+8)) {
+	if !w.budget.fits(w.runBytes + int64(cap(w.parts))*(w.rowSize+8)) {
 		return w.spillRuns()
 	}
 	return nil
 }
 
 // sort fills w.order with the positions of the collected rows by partition, and w.starts with where each partition ends.
-func (w *Writer[T]) sort() {
+func (w *mapOutput) sort() {
 	if w.starts == nil {
 		w.starts = make([]uint32, w.partitions+1)
 	}
@@ -230,10 +296,10 @@ func (w *Writer[T]) sort() {
 		sum += w.starts[i]
 		w.starts[i] = sum
 	}
-	if cap(w.order) < len(w.rows) {
-		w.order = make([]uint32, cap(w.rows))
+	if cap(w.order) < len(w.parts) {
+		w.order = make([]uint32, cap(w.parts))
 	}
-	w.order = w.order[:len(w.rows)]
+	w.order = w.order[:len(w.parts)]
 	for i, p := range w.parts {
 		w.order[w.starts[p]] = uint32(i)
 		w.starts[p]++
@@ -241,7 +307,7 @@ func (w *Writer[T]) sort() {
 }
 
 // spillRuns moves the runs in memory to the spill file.
-func (w *Writer[T]) spillRuns() error {
+func (w *mapOutput) spillRuns() error {
 	began := time.Now()
 	var buf []byte
 	for i := range w.runs {
@@ -274,14 +340,14 @@ func (w *Writer[T]) spillRuns() error {
 		r.segments = moved
 	}
 	w.runBytes = 0
-	w.budget.shrink(int64(cap(w.rows)) * (w.rowSize + 8))
+	w.budget.shrink(int64(cap(w.parts)) * (w.rowSize + 8))
 	w.countTime(began)
 	return nil
 }
 
 // Commit writes the data file and its index, moves both into place and returns where they are. The writer is finished then,
 // whether it succeeded or not; after an error nothing of it is left.
-func (w *Writer[T]) Commit() (Output, error) {
+func (w *mapOutput) Commit() (Output, error) {
 	if w.done {
 		return Output{}, errors.New("shuffle: commit a finished writer")
 	}
@@ -294,14 +360,14 @@ func (w *Writer[T]) Commit() (Output, error) {
 	return out, nil
 }
 
-func (w *Writer[T]) commit() (Output, error) {
+func (w *mapOutput) commit() (Output, error) {
 	if w.err != nil {
 		return Output{}, w.err
 	}
 	if err := w.flush(); err != nil {
 		return Output{}, err
 	}
-	w.rows, w.parts, w.order, w.batch = nil, nil, nil, nil
+	w.drop()
 	if err := context.Cause(w.ctx); err != nil {
 		return Output{}, err
 	}
@@ -351,7 +417,7 @@ func writeIndex(dir string, id WriterID, offsets []int64) error {
 }
 
 // merge writes the segments of all runs, partition by partition and in run order, and returns where each partition begins.
-func (w *Writer[T]) merge(f *os.File, sizes []int64) ([]int64, error) {
+func (w *mapOutput) merge(f *os.File, sizes []int64) ([]int64, error) {
 	offsets := make([]int64, w.partitions+1)
 	out := bufio.NewWriterSize(f, int(min(w.runBytes+w.spill.size, blockBytes)))
 	var buf []byte // for what is read back
@@ -401,16 +467,23 @@ func (w *Writer[T]) merge(f *os.File, sizes []int64) ([]int64, error) {
 }
 
 // Abort removes everything that an unfinished writer wrote. After Commit, or again, it does nothing, so that it can be deferred.
-func (w *Writer[T]) Abort() { w.close() }
+func (w *mapOutput) Abort() { w.close() }
 
-func (w *Writer[T]) close() {
+func (w *mapOutput) close() {
 	w.done = true
-	w.rows, w.parts, w.order, w.batch, w.runs = nil, nil, nil, nil, nil
+	w.drop()
+	w.runs = nil
 	w.spill.close()
 	w.budget.close()
 }
 
-func (w *Writer[T]) countTime(began time.Time) {
+// drop gives up the memory of the collected rows.
+func (w *mapOutput) drop() {
+	w.collected.release()
+	w.parts, w.order = nil, nil
+}
+
+func (w *mapOutput) countTime(began time.Time) {
 	if m := w.env.Metrics; m != nil {
 		m.WriteNanos += int64(time.Since(began))
 	}

@@ -51,107 +51,155 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
 	"unsafe"
 )
 
 // Codec writes rows of type T as columnar blocks and reads them back. It is safe for concurrent use.
+//
+// Its methods only take rows apart into address and number: what they do is compiled once, not once for each row type.
 type Codec[T any] struct {
 	plan *plan
 }
 
-// codecs caches one *Codec[T] per row type, so that Of costs one lookup after the first call.
-var codecs sync.Map // reflect.Type → *Codec[T]
-
 // Of returns the codec of T, compiled at the first call. A T that cannot travel is an error that names the field's path,
 // the reason and the remedy.
 func Of[T any]() (*Codec[T], error) {
-	t := reflect.TypeFor[T]()
-	if c, ok := codecs.Load(t); ok {
-		return c.(*Codec[T]), nil
-	}
-	p, err := planOf(t)
+	p, err := planOf(reflect.TypeFor[T]())
 	if err != nil {
 		return nil, err
 	}
-	c, _ := codecs.LoadOrStore(t, &Codec[T]{plan: p})
-	return c.(*Codec[T]), nil
+	return &Codec[T]{p}, nil
 }
 
 // Append appends one self-delimiting block holding rows to dst and returns the longer slice. On an error (a value in a
 // pointer cycle, nesting deeper than 10,000 levels, an interface holding a type that was not registered, a MarshalBinary
 // that refuses) it returns dst unchanged.
 func (c *Codec[T]) Append(dst []byte, rows []T) ([]byte, error) {
-	out := binary.AppendUvarint(dst, uint64(len(rows)))
-	if len(rows) == 0 {
+	return c.plan.append(dst, unsafe.Pointer(unsafe.SliceData(rows)), len(rows))
+}
+
+// Decode appends the rows of the block at the start of block to dst, and returns them with the bytes after the block.
+// The rows do not refer to block. Damaged bytes give an error and dst unchanged.
+func (c *Codec[T]) Decode(dst []T, block []byte) (rows []T, rest []byte, err error) {
+	n, columns, err := c.plan.count(block)
+	if n == 0 || err != nil {
+		return dst, columns, err
+	}
+	grown := slices.Grow(dst, n)[:len(dst)+n]
+	rest, err = c.plan.read(unsafe.Pointer(&grown[len(dst)]), n, columns)
+	if err != nil {
+		return dst, block, err
+	}
+	return grown, rest, nil
+}
+
+// Fixed reports whether rows are of fixed size and free of pointers: such rows need no memory beyond their slice.
+func (c *Codec[T]) Fixed() bool { return c.plan.fixed }
+
+// MemSize estimates the bytes that rows hold in memory, with what they point to. Texts or arrays shared by several rows
+// are counted for each. Inputs larger than 256 rows are sampled evenly, the same rows each time.
+func (c *Codec[T]) MemSize(rows []T) int64 {
+	return c.plan.memSize(unsafe.Pointer(unsafe.SliceData(rows)), len(rows))
+}
+
+// Rows are rows that are about to be encoded, without their type: code that works on them is compiled once, not once for each row
+// type. They are valid as long as the slice that they were made of is not changed.
+type Rows struct {
+	plan *plan
+	base unsafe.Pointer
+	n    int
+}
+
+// Rows returns rows without their type.
+func (c *Codec[T]) Rows(rows []T) Rows {
+	return Rows{c.plan, unsafe.Pointer(unsafe.SliceData(rows)), len(rows)}
+}
+
+// Len is the number of rows.
+func (r Rows) Len() int { return r.n }
+
+// Slice returns the rows [from, to), which panics if there are none such.
+func (r Rows) Slice(from, to int) Rows {
+	if from < 0 || to < from || to > r.n {
+		panic("codec: Rows.Slice: out of range")
+	}
+	if from == to {
+		return Rows{r.plan, nil, 0}
+	}
+	// from < n: the address lies within the rows.
+	return Rows{r.plan, unsafe.Add(r.base, uintptr(from)*r.plan.size), to - from}
+}
+
+// Append appends the rows to dst as Codec.Append does.
+func (r Rows) Append(dst []byte) ([]byte, error) { return r.plan.append(dst, r.base, r.n) }
+
+// append appends the block of the n rows at base.
+func (p *plan) append(dst []byte, base unsafe.Pointer, n int) ([]byte, error) {
+	out := binary.AppendUvarint(dst, uint64(n))
+	if n == 0 {
 		return out, nil
 	}
-	if c.plan.minBits == 0 && len(rows) > maxEmpty {
-		return dst, fmt.Errorf("codec: encode %d rows of %s: more than %d values without content: write smaller batches", len(rows), c.plan.typ, maxEmpty)
+	if p.minBits == 0 && n > maxEmpty {
+		return dst, fmt.Errorf("codec: encode %d rows of %s: more than %d values without content: write smaller batches", n, p.typ, maxEmpty)
 	}
-	base := unsafe.Pointer(unsafe.SliceData(rows))
 	e := encoders.Get().(*encoder)
 	defer e.release()
-	if c.plan.cyclic {
-		if err := checkTrees(c.plan, base, len(rows)); err != nil {
+	if p.cyclic {
+		if err := checkTrees(p, base, n); err != nil {
 			return dst, err
 		}
 	}
-	e.runs = append(e.runs, run{base, len(rows)})
-	out, err := c.plan.encode(e, out, vec{runs: e.runs, stride: c.plan.size, n: len(rows)})
+	e.runs = append(e.runs, run{base, n})
+	out, err := p.encode(e, out, vec{runs: e.runs, stride: p.size, n: n})
 	if err != nil {
 		return dst, err
 	}
 	return out, nil
 }
 
-// Decode appends the rows of the block at the start of block to dst, and returns them with the bytes after the block.
-// The rows do not refer to block. Damaged bytes give an error and dst unchanged.
-func (c *Codec[T]) Decode(dst []T, block []byte) (rows []T, rest []byte, err error) {
+// count returns the number of rows of the block at the start of block, checked against the bytes present, and the bytes of their
+// columns; block itself with an error.
+func (p *plan) count(block []byte) (int, []byte, error) {
 	count, k := binary.Uvarint(block)
 	if k <= 0 {
-		return dst, block, corrupt("no row count")
+		return 0, block, corrupt("no row count")
 	}
-	d := decoders.Get().(*decoder)
-	defer d.release()
-	d.buf = block[k:]
-	n, err := d.fits(count, c.plan)
+	d := decoder{buf: block[k:]}
+	n, err := d.fits(count, p)
 	if err != nil {
-		return dst, block, err
+		return 0, block, err
 	}
-	if n == 0 {
-		return dst, d.buf, nil
-	}
-	old := len(dst)
-	grown := slices.Grow(dst, n)[:old+n]
-	if c.plan.blank {
-		clear(grown[old:])
-	}
-	if err := c.plan.decode(d, unsafe.Pointer(&grown[old]), c.plan.size, n); err != nil {
-		return dst, block, err
-	}
-	return grown, d.buf, nil
+	return n, d.buf, nil
 }
 
-// Fixed reports whether rows are of fixed size and free of pointers: such rows need no memory beyond their slice.
-func (c *Codec[T]) Fixed() bool { return c.plan.fixed }
+// read decodes n rows to memory at base, n > 0, and returns the bytes after their columns.
+func (p *plan) read(base unsafe.Pointer, n int, columns []byte) ([]byte, error) {
+	d := decoders.Get().(*decoder)
+	defer d.release()
+	d.buf = columns
+	if p.blank {
+		reflect.SliceAt(p.typ, base, n).Clear()
+	}
+	if err := p.decode(d, base, p.size, n); err != nil {
+		return nil, err
+	}
+	return d.buf, nil
+}
 
 // memSample is how many rows MemSize looks at; estimates of larger inputs are scaled from this many rows taken evenly.
 const memSample = 256
 
-// MemSize estimates the bytes that rows hold in memory, with what they point to. Texts or arrays shared by several rows
-// are counted for each. Inputs larger than 256 rows are sampled evenly, the same rows each time.
-func (c *Codec[T]) MemSize(rows []T) int64 {
-	total := int64(len(rows)) * int64(c.plan.size)
-	if c.plan.fixed || len(rows) == 0 {
+func (p *plan) memSize(base unsafe.Pointer, rows int) int64 {
+	total := int64(rows) * int64(p.size)
+	if p.fixed || rows == 0 {
 		return total
 	}
-	n := min(len(rows), memSample)
+	n := min(rows, memSample)
 	visits := memVisits
 	var heap int64
 	for i := range n {
 		// Two 32-bit factors at most: n ≤ 256 and a slice index fits 48 bits, so the product cannot overflow.
-		heap += c.plan.col.heap(unsafe.Pointer(&rows[i*len(rows)/n]), &visits)
+		heap += p.col.heap(unsafe.Add(base, uintptr(i*rows/n)*p.size), &visits)
 	}
-	return total + int64(float64(heap)*float64(len(rows))/float64(n))
+	return total + int64(float64(heap)*float64(rows)/float64(n))
 }
