@@ -76,12 +76,31 @@ var Keys = []Key{
 	{Name: "spark.hadoop.fs.s3a.connection.timeout", Kind: Duration, Default: "60s", Min: "1ms", Doc: "How long a connection may stand still before its request is tried again."},
 	{Name: "spark.hadoop.fs.s3a.multipart.size", Kind: Bytes, Default: "8m", Min: "5m", Max: "1g", Doc: "Size of the parts in which files are written; beyond the thousandth part they grow."},
 
+	{Group: "HDFS", Name: "spark.hadoop.fs.defaultFS", Doc: "The file system of hdfs:///path, such as hdfs://namenode:8020. This and the settings below override core-site.xml and hdfs-site.xml in HADOOP_CONF_DIR."},
+	{Name: "spark.hadoop.dfs.replication", Kind: Int, Min: "1", Doc: "Copies of each block of files being written; the cluster's default if unset."},
+	{Name: "spark.hadoop.dfs.blocksize", Kind: Bytes, Min: "1k", Doc: "Size of the blocks of files being written; the cluster's default if unset."},
+	{Name: "spark.hadoop.dfs.nameservices", Doc: "Names that stand for one or more NameNodes, separated by commas."},
+	{Name: "spark.hadoop.dfs.namenode.rpc-address", Doc: "Address of the only NameNode: says which one dfs.namenode.http-address belongs to."},
+	{Name: "spark.hadoop.dfs.namenode.http-address", Doc: "Address of its HTTP server, which tells where blocks lie."},
+	{Name: "spark.hadoop.dfs.namenode.https-address", Doc: "The same for dfs.http.policy HTTPS_ONLY."},
+	{Name: "spark.hadoop.dfs.http.policy", Kind: Choice, Choices: []string{"HTTP_ONLY", "HTTPS_ONLY", "HTTP_AND_HTTPS"}, Doc: "How the HTTP servers of NameNodes are asked."},
+	{Name: "spark.hadoop.dfs.client.use.datanode.hostname", Kind: Bool, Doc: "Whether DataNodes are reached by name instead of by address."},
+	{Name: "spark.hadoop.hadoop.security.authentication", Kind: Choice, Choices: []string{"simple", "kerberos"}, Doc: "How the cluster knows its users."},
+	{Name: "spark.hadoop.dfs.namenode.kerberos.principal", Doc: "The NameNode's principal, such as nn/_HOST@REALM."},
+	{Name: "spark.hadoop.dfs.data.transfer.protection", Doc: "How transfers are protected: authentication or privacy."},
+	{Name: "spark.hadoop.dfs.encrypt.data.transfer", Kind: Bool, Doc: "Whether transfers are encrypted."},
+	{Name: "spark.hadoop.dfs.encrypt.data.transfer.cipher.suites", Kind: Choice, Choices: []string{"AES/CTR/NoPadding"}, Doc: "The cipher of encrypted transfers."},
+
 	{Group: "Output to people", Name: "spark.ui.showConsoleProgress", Kind: Bool, Default: "true", Doc: "Whether progress bars are drawn when standard error is a terminal."},
 }
 
 // prefixes are families of settings whose names the user makes up.
 var prefixes = []Key{
 	{Name: "spark.hadoop.fs.s3a.bucket.", Doc: "The settings of S3 for one bucket: spark.hadoop.fs.s3a.bucket.NAME.endpoint goes before spark.hadoop.fs.s3a.endpoint."},
+	{Name: "spark.hadoop.dfs.ha.namenodes.", Doc: "The NameNodes of a nameservice: spark.hadoop.dfs.ha.namenodes.NAME=nn1,nn2."},
+	{Name: "spark.hadoop.dfs.namenode.rpc-address.", Doc: "The address of one: spark.hadoop.dfs.namenode.rpc-address.NAME.nn1=host:8020."},
+	{Name: "spark.hadoop.dfs.namenode.http-address.", Doc: "The address of its HTTP server."},
+	{Name: "spark.hadoop.dfs.namenode.https-address.", Doc: "The same for dfs.http.policy HTTPS_ONLY."},
 	{Name: "spark.executorEnv.", Doc: "Environment variables of executor processes: spark.executorEnv.NAME; without effect in master local, which has none."},
 }
 

@@ -186,6 +186,10 @@ func configure(authority string, o Options) (cluster, error) {
 // parseBytes reads a size with one of Hadoop's suffixes, such as 134217728, 128m or 1g.
 func parseBytes(text string) (int64, error) {
 	digits, shift := text, 0
+	if n := len(text); n > 2 && strings.ContainsAny(text[n-2:n-1], "kmgtKMGT") {
+		text = strings.TrimRight(text, "bB") // as in Spark's settings, 128mb
+		digits = text
+	}
 	if i := strings.IndexAny(strings.ToLower(text), "kmgt"); i >= 0 && i == len(text)-1 {
 		digits, shift = text[:i], 10*(1+strings.IndexByte("kmgt", strings.ToLower(text)[i]))
 	}

@@ -97,10 +97,10 @@ func TestConfigure(t *testing.T) {
 	}
 	t.Setenv("HADOOP_USER_NAME", "etl")
 	t.Setenv("HADOOP_CONF_DIR", confDir(t, ha...))
-	filesys.Configure(map[string]string{"spark.hadoop.dfs.replication": "1"})
+	filesys.Configure(map[string]string{"spark.hadoop.dfs.replication": "1", "spark.hadoop.dfs.blocksize": "64MB"})
 	defer filesys.Configure(nil)
 	got, err = configure("", Options{})
-	if err != nil || got.user != "etl" || got.replication != 1 {
+	if err != nil || got.user != "etl" || got.replication != 1 || got.blockSize != 64<<20 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
