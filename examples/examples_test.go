@@ -86,7 +86,9 @@ var examples = []struct {
 	{"join", []string{"rows", "keys", "top"}},
 	{"pagerank", []string{"nodes", "edges", "iterations", "top"}},
 	{"als", []string{"rmse", "train_rows", "test_rows", "users", "items"}},
+	{"logistic", []string{"loss", "log_loss", "accuracy", "auc", "iterations", "coefficients_norm2", "intercept", "classes"}},
 	{"kmeans", []string{"cost", "iterations", "sizes"}},
+	{"randomforest", []string{"accuracy", "features_importance", "nodes"}},
 }
 
 func TestReports(t *testing.T) {
@@ -169,6 +171,9 @@ func TestRefusals(t *testing.T) {
 		{"rank", "als", []string{"--rank", "0"}, 2, []string{"--rank", "at least 1"}},
 		{"start", "kmeans", []string{"--init", "best"}, 2, []string{`"best"`, "k-means||"}},
 		{"features and exclude", "kmeans", []string{"--features-col", "x", "--exclude", "y"}, 2, []string{"--exclude"}},
+		{"task", "randomforest", []string{"--task", "guess"}, 2, []string{`"guess"`, "classification or regression"}},
+		{"test alone", "randomforest", []string{"--test", ratings}, 2, []string{"--train and --test"}},
+		{"bins", "randomforest", []string{"--bins", "1"}, 2, []string{"--bins", "at least 2"}},
 		{"master", "sort", []string{"--master", "locl[2]"}, 1, []string{"locl[2]", "local[N]"}},
 
 		{"missing text", "wordcount", []string{"--input", filepath.Join(dir, "nix")}, 1, []string{"nix", "does not exist"}},
@@ -188,6 +193,12 @@ func TestRefusals(t *testing.T) {
 		{"no place for the clusters", "kmeans", []string{"--save", filepath.Join(words, "model")}, 1, []string{words}},
 		{"no place for the model", "als", []string{"--save", filepath.Join(words, "model")}, 1, []string{words, "save model"}},
 
+		{"no place for the forest", "randomforest", []string{"--save", filepath.Join(words, "model")}, 1, []string{words}},
+
+		{"no such label", "randomforest", []string{"--label-col", "class"}, 1, []string{`"class"`, "label, f1, f2, f3, f4"}},
+		{"no such category", "randomforest", []string{"--categorical", "f1,f9"}, 1, []string{"f1"}},
+		{"broken categories", "randomforest", []string{"--categorical", "f1"}, 1, []string{`"f1"`, "float64", "whole numbers"}},
+		{"subsets", "randomforest", []string{"--subsets", "few"}, 1, []string{`"few"`, "sqrt"}},
 		{"no such column", "pagerank", []string{"--src-col", "from"}, 1, []string{`"from"`, "src, dst"}},
 		{"no such feature", "kmeans", []string{"--features-col", "z"}, 1, []string{`"z"`, "x, y"}},
 		{"nothing to exclude", "kmeans", []string{"--exclude", "z"}, 1, []string{`"z"`, "x, y"}},

@@ -83,7 +83,14 @@ func run(ctx context.Context, j *job.Job, sc rdd.Session, o *options) error {
 	if err != nil {
 		return err
 	}
-	train := data.train.Persist(rdd.MemoryAndDisk)
+	train := data.train
+	if n := j.Partitions(); n != nil && train.NumPartitions() > n[0] {
+		train = rdd.Coalesce(train, n[0])
+	}
+	train.Persist(rdd.MemoryAndDisk)
+	if data.test.Node() == data.train.Node() {
+		data.test = train
+	}
 	if _, err := train.Count(ctx); err != nil {
 		return err
 	}
