@@ -244,10 +244,10 @@ func (list) Combine(c, d []int32) []int32     { return append(c, d...) }
 func TestCombineGrowingStates(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	var rows []Pair[int32, int32]
-	for i := range 100_000 {
+	for i := range 150_000 {
 		key := int32(7)
 		if i%10 == 0 {
-			key = int32(r.IntN(3000))
+			key = int32(r.IntN(6000))
 		}
 		rows = append(rows, Pair[int32, int32]{key, int32(i)})
 	}

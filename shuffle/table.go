@@ -10,21 +10,22 @@ import (
 
 // table numbers keys from 0 in the order of their arrival.
 //
-// It is an open-addressing table whose slots hold 32 bits of the hash and a number, so that most misses are seen without
-// touching a key. Keys and hashes lie in arrays by number. A slot is found from the product of the hash with a constant, not
+// It is an open-addressing table whose slots hold a number, from 1 on, in as many bits as 2^bits slots need, and above it bits of the hash
+// (13 where there are half a million slots), so that most misses are seen without touching a key and the slots still take little of
+// the cache. Keys and hashes lie in arrays by number. A slot is found from the product of the hash with a constant, not
 // from the hash itself: rows often come in the order of their hashes (from another table) or share their low bits (from a hash
 // partitioner), and either would make them crowd together.
 type table[K comparable] struct {
 	ops    *codec.KeyOps[K]
 	iface  bool // keys hold interfaces: == panics if one of them holds a slice
-	slots  []uint64
+	slots  []uint32
 	shift  uint8
 	keys   []K
 	hashes []uint64
 	words  []uint64 // the codec.TextWord of each key, if keys are texts: most are short, and known by it
 	tails  []uint64 // the codec.TextTail of those of 8 to 15 bytes
 	batch  []uint64 // the words of the rows that are looked up, nil if keys are no texts
-	got    []uint64 // scratch of probe
+	got    []uint64 // scratch of probeTexts
 	heap   int64    // bytes that the keys point to, estimated unless K is string
 	text   textArena
 	sizer  *codec.Codec[K] // nil if keys point to nothing
@@ -49,9 +50,8 @@ func newTable[K comparable]() (*table[K], error) {
 		t.sizer = c
 	}
 	if t.ops.Text() {
-		t.batch = make([]uint64, addRows)
+		t.batch, t.got = make([]uint64, addRows), make([]uint64, addRows)
 	}
-	t.got = make([]uint64, addRows)
 	t.reset(0)
 	return t, nil
 }
@@ -59,8 +59,7 @@ func newTable[K comparable]() (*table[K], error) {
 // reset empties the table and prepares it for n keys.
 func (t *table[K]) reset(n int) {
 	slots := slotsFor(n)
-	t.slots = make([]uint64, slots)
-	t.shift = uint8(64 - bits.Len(uint(slots-1)))
+	t.empty(slots)
 	c := max(n, tableSlots/2)
 	t.keys, t.hashes = make([]K, 0, c), make([]uint64, 0, c)
 	if t.batch != nil {
@@ -93,7 +92,7 @@ func (t *table[K]) bytes(n int, keySize int64) (held, peak int64) {
 	if t.batch != nil {
 		keySize += 16 // word and tail
 	}
-	held = 8*int64(slots) + int64(c)*(keySize+8) + t.heap
+	held = 4*int64(slots) + int64(c)*(keySize+8) + t.heap
 	peak = held
 	if c > cap(t.keys) {
 		peak += int64(cap(t.keys)) * keySize // the old keys, while they are copied
@@ -113,8 +112,7 @@ func (t *table[K]) reserve(n int) {
 		}
 	}
 	if slots := slotsFor(n); slots > len(t.slots) {
-		t.slots = make([]uint64, slots)
-		t.shift = uint8(64 - bits.Len(uint(slots-1)))
+		t.empty(slots)
 		t.fill()
 	}
 }
@@ -127,9 +125,21 @@ func (t *table[K]) fill() {
 		for slots[at&mask] != 0 {
 			at++
 		}
-		slots[at&mask] = h<<32 | uint64(i+1)
+		slots[at&mask] = t.slot(h, uint32(i))
 	}
 }
+
+// empty makes n empty slots, a power of two.
+func (t *table[K]) empty(n int) {
+	t.slots = make([]uint32, n)
+	t.shift = uint8(64 - bits.Len(uint(n-1)))
+}
+
+// numbers is the part of a slot that holds the number.
+func (t *table[K]) numbers() uint32 { return uint32(len(t.slots) - 1) }
+
+// slot is what the slot of a key holds.
+func (t *table[K]) slot(h uint64, id uint32) uint32 { return uint32(h)&^t.numbers() | id + 1 }
 
 // lookup sets ids[i] to the number of rows[i].Key, whose hash is hashes[i]; keys not seen before get the next numbers. There must
 // be room for all of them.
@@ -140,7 +150,7 @@ func lookup[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64
 		at, id := t.search(rows[i].Key, h, int(i))
 		if id == noID {
 			id = uint32(len(t.keys))
-			t.slots[at] = h<<32 | uint64(id+1)
+			t.slots[at] = t.slot(h, id)
 			t.insert(rows[i].Key, h)
 		}
 		ids[i] = id
@@ -162,13 +172,14 @@ func find[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, 
 // the processor has many of these misses under way at once.
 func probe[K comparable, V any](t *table[K], rows []Pair[K, V], hashes []uint64, ids []uint32, pending *[addRows]uint16) int {
 	slots, mask, shift := t.slots, uint64(len(t.slots)-1), t.shift
-	got, hashes, ids := t.got[:len(rows)], hashes[:len(rows)], ids[:len(rows)]
+	hashes, ids = hashes[:len(rows)], ids[:len(rows)]
 	for i, h := range hashes {
-		got[i] = slots[h*slotMix>>shift&mask]
+		ids[i] = slots[h*slotMix>>shift&mask]
 	}
-	for i, s := range got {
-		id := uint32(s) - 1 // noID if the slot is empty
-		if s>>32 != hashes[i]&0xffffffff {
+	numbers := t.numbers()
+	for i, s := range ids {
+		id := s&numbers - 1 // noID if the slot is empty
+		if (s^uint32(hashes[i]))&^numbers != 0 {
 			id = noID
 		}
 		ids[i] = id
@@ -222,22 +233,21 @@ func (t *table[K]) sameText(id uint32, word uint64, key K) bool {
 // search follows the slots of a hash to the number of a key, or to the empty slot where it belongs. The key is that of row i of those that
 // are looked up.
 func (t *table[K]) search(key K, h uint64, i int) (at uint64, id uint32) {
-	slots, mask := t.slots, uint64(len(t.slots)-1)
+	slots, mask, numbers := t.slots, uint64(len(t.slots)-1), t.numbers()
 	at = h * slotMix >> t.shift & mask
 	for {
 		s := slots[at&mask]
 		if s == 0 {
 			return at, noID
 		}
-		if s>>32 == h&0xffffffff {
-			id := uint32(s) - 1
+		if (s^uint32(h))&^numbers == 0 {
+			id := s&numbers - 1
 			switch {
 			case t.batch != nil:
 				if t.words[id] == t.batch[i] && t.sameText(id, t.batch[i], key) {
 					return at, id
 				}
-			// Low halves of hashes differ for nearly all keys that differ, and where they do not, Equal knows what == does not: that
-			// NaN is NaN.
+			// Equal knows what == does not: that NaN is NaN.
 			case !t.iface && t.keys[id] == key || t.ops.Equal(t.keys[id], key):
 				return at, id
 			}
@@ -325,9 +335,7 @@ func (t *table[K]) keep(ids []uint32, n int) {
 	}
 	t.keys, t.hashes, t.text, t.heap = keys, hashes, text, text.bytes
 	t.measure()
-	slots := slotsFor(n)
-	t.slots = make([]uint64, slots)
-	t.shift = uint8(64 - bits.Len(uint(slots-1)))
+	t.empty(slotsFor(n))
 	t.fill()
 }
 
