@@ -455,3 +455,34 @@ func TestNothingStaysRunning(t *testing.T) {
 		t.Errorf("%d goroutines, %d before:\n%s", n, before, buf[:runtime.Stack(buf, true)])
 	}
 }
+
+// The first NameNode of a nameservice is dead.
+func TestSecondNameNode(t *testing.T) {
+	_, dir := server(t)
+	conf := t.TempDir()
+	address := strings.TrimPrefix(os.Getenv("SPARK_GO_TEST_HDFS"), "hdfs://")
+	var b strings.Builder
+	for _, p := range [][2]string{
+		{"fs.defaultFS", "hdfs://pair"}, {"dfs.nameservices", "pair"}, {"dfs.ha.namenodes.pair", "one,two"},
+		{"dfs.namenode.rpc-address.pair.one", "127.0.0.1:1"}, {"dfs.namenode.rpc-address.pair.two", address},
+	} {
+		fmt.Fprintf(&b, "<property><name>%s</name><value>%s</value></property>", p[0], p[1])
+	}
+	if err := os.WriteFile(filepath.Join(conf, "hdfs-site.xml"), []byte("<configuration>"+b.String()+"</configuration>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := hdfsfs.New("pair", hdfsfs.Options{ConfDir: conf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	began := time.Now()
+	want := content(1, 3<<20)
+	write(t, f, dir+"/file", want)
+	if !bytes.Equal(read(t, f, dir+"/file"), want) {
+		t.Error("other bytes")
+	}
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("it took %v", d)
+	}
+}
