@@ -87,22 +87,50 @@ func FuzzSolveNormal(f *testing.F) {
 	})
 }
 
-// TestSolveNonnegative holds the solution against the conditions of Karush, Kuhn and Tucker.
-func TestSolveNonnegative(t *testing.T) {
+// TestNonnegative holds the solution against the conditions of Karush, Kuhn and Tucker, also where the matrix is nearly singular.
+func TestNonnegative(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for _, n := range []int{1, 2, 5, 20} {
-		a, stride := normalEquations(r, n)
-		x, grad := make([]float64, n), make([]float64, n)
-		if !SolveNonnegative(append([]float64(nil), a...), stride, x, grad) {
-			t.Fatalf("n=%d: not solved", n)
-		}
-		for i, g := range residual(a, stride, x) {
-			if x[i] < 0 || g < -1e-7 || x[i] > 0 && math.Abs(g) > 1e-7 {
-				t.Errorf("n=%d: x[%d]=%g has gradient %g", n, i, x[i], g)
+	var s Nonnegative
+	for _, n := range []int{20, 1, 2, 5, 10, 48} {
+		for trial := range 200 {
+			a, stride := normalEquations(r, n)
+			if trial%2 == 0 && n > 1 {
+				// Two columns that are nearly the same.
+				for i := range n + 1 {
+					hi, lo := max(i, 1), min(i, 1)
+					a[hi*stride+lo] = a[i*stride]
+				}
+				a[stride+1] = a[0] * (1 + 1e-9)
+				a[stride] = a[0]
+			}
+			x := make([]float64, n)
+			if !s.Solve(append([]float64(nil), a...), stride, x) {
+				t.Fatalf("n=%d: not solved", n)
+			}
+			for i, g := range residual(a, stride, x) {
+				if x[i] < 0 || g < -1e-6 || x[i] > 0 && math.Abs(g) > 1e-6 {
+					t.Fatalf("n=%d: x[%d]=%g has gradient %g", n, i, x[i], g)
+				}
+			}
+			// What is left for rounding.
+			y := append([]float64(nil), x...)
+			y[0]++
+			for i := range n {
+				for j := range i {
+					a[j*stride+i] = a[i*stride+j]
+				}
+			}
+			if trial%2 == 1 {
+				s.descend(a, a[n*stride:n*stride+n], stride, y, 1e-13)
+				for i := range x {
+					if math.Abs(x[i]-y[i]) > 1e-6 {
+						t.Fatalf("n=%d: x[%d] is %g by pivoting and %g by descent", n, i, x[i], y[i])
+					}
+				}
 			}
 		}
 	}
-	if SolveNonnegative(make([]float64, 8), 4, make([]float64, 1), make([]float64, 1)) {
+	if s.Solve(make([]float64, 8), 4, make([]float64, 1)) {
 		t.Error("a singular matrix was solved")
 	}
 }
@@ -110,11 +138,12 @@ func TestSolveNonnegative(t *testing.T) {
 func BenchmarkSolve(b *testing.B) {
 	for _, rank := range []int{10, 16, 50, 100} {
 		a, stride := normalEquations(rand.New(rand.NewPCG(1, 2)), rank)
-		x, grad, work, c := make([]float64, rank), make([]float64, rank), make([]float64, stride), make([]float64, len(a))
+		x, work, c := make([]float64, rank), make([]float64, stride), make([]float64, len(a))
+		var s Nonnegative
 		for name, solve := range map[string]func(){
 			"assembly":    func() { SolveNormal(c, stride, x, work) },
 			"plain":       func() { plainTiles(func() { SolveNormal(c, stride, x, work) }) },
-			"nonnegative": func() { SolveNonnegative(c, stride, x, grad) },
+			"nonnegative": func() { s.Solve(c, stride, x) },
 		} {
 			b.Run(fmt.Sprintf("rank=%d/%s", rank, name), func(b *testing.B) {
 				for b.Loop() {

@@ -216,6 +216,7 @@ func solve[R, C ID](ctx context.Context, set solver, b *block[R, C], received []
 	}
 	a := make([]float64, stride*stride)
 	rhs, x, work := make([]float64, rank), make([]float64, rank), make([]float64, stride)
+	var nonnegative linalg.Nonnegative
 	budget := 0
 	for i := range b.IDs {
 		if budget--; budget < 0 {
@@ -253,7 +254,7 @@ func solve[R, C ID](ctx context.Context, set solver, b *block[R, C], received []
 		squares := a[rank*stride+rank]
 		var ok bool
 		if set.Nonnegative {
-			ok = linalg.SolveNonnegative(a, stride, x, work)
+			ok = nonnegative.Solve(a, stride, x)
 		} else {
 			ok = linalg.SolveNormal(a, stride, x, work)
 		}
