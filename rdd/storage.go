@@ -135,6 +135,10 @@ func (k *blockKeeper[T]) fill() (Stream[T], error) {
 	if k.chunks == nil {
 		k.chunks = [][]T{}
 	}
+	// Chunks double, so that the last one, nearly empty, may be as large as all others together, and nobody has counted it.
+	if last := len(k.chunks) - 1; last >= 0 && len(k.chunks[last]) <= cap(k.chunks[last])/2 {
+		k.chunks[last] = append(make([]T, 0, len(k.chunks[last])), k.chunks[last]...)
+	}
 	k.store.Put(k.dataset, k.partition, Block{Rows: k.chunks, Memory: k.reserved, Spill: k.spill()})
 	return &chunkStream[T]{chunks: k.chunks}, nil
 }
