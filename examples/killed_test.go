@@ -74,6 +74,7 @@ func TestKilledExecutor(t *testing.T) {
 		{"join", []string{"--left", parquetFile(t, sales), "--right", parquetFile(t, shops), "--on", "shop", "--sum", "amount"}},
 		{"pagerank", []string{"--input", parquetFile(t, edges), "--src-col", "src", "--dst-col", "dst", "--iterations", "15"}},
 		{"als", []string{"--input", parquetFile(t, ratings), "--iterations", "20"}},
+		{"randomforest", []string{"--input", parquetFile(t, ratings), "--task", "regression", "--label-col", "rating", "--trees", "60", "--depth", "12"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := append(c.args, "--partitions", "24")
