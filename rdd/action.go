@@ -34,6 +34,10 @@ func (a partitionAction[T, R]) Run(t *Task, p int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return encodeResult(res)
+}
+
+func encodeResult[R any](res R) ([]byte, error) {
 	c, err := codec.Of[R]()
 	if err != nil {
 		return nil, err
@@ -43,14 +47,23 @@ func (a partitionAction[T, R]) Run(t *Task, p int) ([]byte, error) {
 
 // runPartitions runs do on the given partitions (nil means all) and returns the results in their order.
 func runPartitions[T, R any](ctx context.Context, r RDD[T], name string, do partitionFunc[T, R], partitions []int) ([]R, error) {
-	n := len(partitions)
-	if partitions == nil && r.node != nil { // eachPartition refuses the zero dataset
-		n = r.node.partitions
+	return runForResults[R](ctx, r.node, name, partitionAction[T, R]{r, do}, partitions)
+}
+
+// runForResults runs an action whose result encodeResult wrote.
+func runForResults[R any](ctx context.Context, n *Node, name string, action Action, partitions []int) ([]R, error) {
+	c, err := codec.Of[R]()
+	if err != nil {
+		return nil, n.stays(name, err)
 	}
-	results := make([]R, n)
-	err := eachPartition(ctx, r, name, do, partitions, func(i int, res R) error {
-		results[i] = res
-		return nil
+	results := make([]R, n.count(partitions))
+	err = runAction(ctx, n, name, action, partitions, func(i int, b []byte) error {
+		rows, _, err := c.Decode(nil, b)
+		if err == nil && len(rows) == 1 {
+			results[i] = rows[0]
+			return nil
+		}
+		return badResult(name, i, err)
 	})
 	if err != nil {
 		return nil, err
@@ -58,19 +71,21 @@ func runPartitions[T, R any](ctx context.Context, r RDD[T], name string, do part
 	return results, nil
 }
 
-// eachPartition is runPartitions that hands results over as they come, in any order.
-func eachPartition[T, R any](ctx context.Context, r RDD[T], name string, do partitionFunc[T, R], partitions []int, handle func(int, R) error) error {
-	c, err := codec.Of[R]()
-	if err != nil {
-		return fail(name, fmt.Errorf("the result cannot travel to the driver: %w", err))
+// stays is the error of an action whose result cannot travel.
+func (n *Node) stays(name string, err error) error {
+	return fail(name, fmt.Errorf("the result cannot travel to the driver: %w", err))
+}
+
+func badResult(name string, partition int, err error) error {
+	return fmt.Errorf("%s: decode the result of partition %d: %w", name, partition, err)
+}
+
+// count is the number of the given partitions; nil means all.
+func (n *Node) count(partitions []int) int {
+	if partitions == nil && n != nil { // runAction refuses the zero dataset
+		return n.partitions
 	}
-	return runAction(ctx, r.node, name, partitionAction[T, R]{r, do}, partitions, func(i int, b []byte) error {
-		rows, _, err := c.Decode(nil, b)
-		if err != nil || len(rows) != 1 {
-			return fmt.Errorf("%s: decode the result of partition %d: %w", name, i, err)
-		}
-		return handle(i, rows[0])
-	})
+	return len(partitions)
 }
 
 // runAction prepares and runs a job on n. Like everything that need not know the row type it is not generic: each type of rows that
@@ -97,7 +112,7 @@ func runAction(ctx context.Context, n *Node, name string, action Action, partiti
 // Collect returns all rows in the order of the partitions. They must fit in the driver's memory; jobs whose results exceed
 // spark.driver.maxResultSize (1 GiB) are refused.
 func (r RDD[T]) Collect(ctx context.Context) ([]T, error) {
-	parts, err := runPartitions(ctx, r, "Collect", partitionFunc[T, []T](collectRows[T]{}), nil)
+	parts, err := r.rows(ctx, "Collect", 0, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -113,40 +128,95 @@ func (r RDD[T]) Collect(ctx context.Context) ([]T, error) {
 	return all, nil
 }
 
-type collectRows[T any] struct{ Limit int } // 0 means all
+// rows returns the rows of the given partitions (nil means all), of each up to limit, 0 for all.
+func (r RDD[T]) rows(ctx context.Context, name string, limit int, partitions []int) ([][]T, error) {
+	c, err := codec.Of[T]()
+	if err != nil {
+		return nil, r.node.stays(name, err)
+	}
+	parts := make([][]T, r.node.count(partitions))
+	return parts, runAction(ctx, r.node, name, rowsAction[T]{r, limit}, partitions, func(i int, b []byte) (err error) {
+		if parts[i], _, err = c.Decode(nil, b); err != nil {
+			return badResult(name, i, err)
+		}
+		return nil
+	})
+}
 
-func (c collectRows[T]) run(_ *Task, _ int, in Stream[T]) ([]T, error) {
+// rowsAction sends back the first rows of each partition.
+type rowsAction[T any] struct {
+	Parent RDD[T]
+	Limit  int // 0 means all
+}
+
+// Run implements Action.
+func (a rowsAction[T]) Run(t *Task, p int) ([]byte, error) {
+	in, err := a.Parent.Compute(t, p)
+	if err != nil {
+		return nil, err
+	}
+	c, err := codec.Of[T]()
+	if err != nil {
+		return nil, err
+	}
+	in = untilCancelled(t, in)
 	var all []T
 	for {
 		rows, err := in.Next()
 		if err == io.EOF {
-			return all, nil
+			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		if c.Limit > 0 && len(all)+len(rows) >= c.Limit {
-			return append(all, rows[:c.Limit-len(all)]...), nil
+		if a.Limit > 0 && len(all)+len(rows) >= a.Limit {
+			all = append(all, rows[:a.Limit-len(all)]...)
+			break
 		}
 		all = append(all, rows...)
 	}
+	return c.Append(nil, all)
 }
 
 // Count returns the number of rows.
 func (r RDD[T]) Count(ctx context.Context) (int64, error) {
-	parts, err := runPartitions(ctx, r, "Count", partitionFunc[T, int64](countRows[T]{}), nil)
+	return sumCounts(countPartitions(ctx, r.node, "Count", countAction[T]{r}, nil))
+}
+
+// countPartitions runs a countAction on the given partitions (nil means all).
+func countPartitions(ctx context.Context, n *Node, name string, count Action, partitions []int) ([]int64, error) {
+	return runForResults[int64](ctx, n, name, count, partitions)
+}
+
+func sumCounts(counts []int64, err error) (int64, error) {
 	var n int64
-	for _, p := range parts {
-		n += p
+	for _, c := range counts {
+		n += c
 	}
 	return n, err
 }
 
-type countRows[T any] struct{}
+// countAction counts the rows of each partition.
+type countAction[T any] struct{ Parent RDD[T] }
 
-func (countRows[T]) run(_ *Task, _ int, in Stream[T]) (n int64, err error) {
-	err = each(in, func(rows []T) error { n += int64(len(rows)); return nil })
-	return n, err
+// Run implements Action.
+func (a countAction[T]) Run(t *Task, p int) ([]byte, error) {
+	in, err := a.Parent.Compute(t, p)
+	if err != nil {
+		return nil, err
+	}
+	in = untilCancelled(t, in)
+	var n int64
+	for {
+		rows, err := in.Next()
+		if err == io.EOF {
+			return encodeResult(n)
+		}
+		if err != nil {
+			return nil, err
+		}
+		n += int64(len(rows))
+	}
 }
 
 // Take returns the first n rows in partition order. It computes one partition (spark.rdd.limit.initialNumPartitions), and while that
@@ -156,17 +226,9 @@ func (r RDD[T]) Take(ctx context.Context, n int) ([]T, error) {
 		return nil, fmt.Errorf("rdd.Take: %d rows: ask for 0 or more", n)
 	}
 	var got []T
-	wave, factor := 1, 4
-	if r.node != nil && r.node.session != nil {
-		wave = settingOr(r.node.session, "spark.rdd.limit.initialNumPartitions", wave)
-		factor = settingOr(r.node.session, "spark.rdd.limit.scaleUpFactor", factor)
-	}
-	for next := 0; len(got) < n && next < r.NumPartitions(); wave *= factor {
-		var parts []int
-		for ; len(parts) < wave && next < r.NumPartitions(); next++ {
-			parts = append(parts, next)
-		}
-		res, err := runPartitions(ctx, r, "Take", partitionFunc[T, []T](collectRows[T]{Limit: n - len(got)}), parts)
+	w := newWaves(r.node)
+	for len(got) < n && w.next() {
+		res, err := r.rows(ctx, "Take", n-len(got), w.partitions)
 		if err != nil {
 			return nil, err
 		}
@@ -175,6 +237,33 @@ func (r RDD[T]) Take(ctx context.Context, n int) ([]T, error) {
 		}
 	}
 	return got, r.node.err
+}
+
+// waves are the partitions of a dataset in growing groups.
+type waves struct {
+	of           *Node
+	size, factor int
+	from         int   // the first partition of the next wave
+	partitions   []int // of this wave
+}
+
+func newWaves(n *Node) waves {
+	w := waves{of: n, size: 1, factor: 4}
+	if n.session != nil {
+		w.size = settingOr(n.session, "spark.rdd.limit.initialNumPartitions", w.size)
+		w.factor = settingOr(n.session, "spark.rdd.limit.scaleUpFactor", w.factor)
+	}
+	return w
+}
+
+// next makes the next wave; it reports false if there is none.
+func (w *waves) next() bool {
+	w.partitions = nil
+	for ; len(w.partitions) < w.size && w.from < w.of.partitions; w.from++ {
+		w.partitions = append(w.partitions, w.from)
+	}
+	w.size *= w.factor
+	return len(w.partitions) > 0
 }
 
 // settingOr reads a whole number of at least 1 from the session's settings.

@@ -1,8 +1,6 @@
 package rdd
 
 import (
-	"bufio"
-	"errors"
 	"io"
 	"os"
 
@@ -92,8 +90,8 @@ func (s *cartesianStream[T, U]) Next() ([]Pair[T, U], error) {
 // replay is a stream that can be read again: its first rows are in memory, as many as the budget allows, the others in a file.
 type replay[T any] struct {
 	chunks [][]T
-	file   *os.File // nil if everything is in memory
-	disk   *fileStream[T]
+	file   *fileBlocks // nil if everything is in memory
+	disk   decodedRows[T]
 	at     int // the next chunk; len(chunks) while the file is read
 }
 
@@ -112,8 +110,7 @@ func newReplay[T any](t *Task, in Stream[T]) (*replay[T], error) {
 		r.chunks = nil
 		memory.Release(held)
 		if r.file != nil {
-			r.file.Close()
-			os.Remove(r.file.Name())
+			os.Remove(r.file.path)
 		}
 	})
 	for {
@@ -129,35 +126,32 @@ func newReplay[T any](t *Task, in Stream[T]) (*replay[T], error) {
 			got := memory.Acquire(need)
 			held += got
 			if got < need {
-				rest := &concatStream[T]{parts: []Stream[T]{StreamOf(append([]T(nil), rows...)), in}}
-				return r, r.spill(t, c, rest)
+				r.file, err = spillRest(t, &partitionRows[T]{codec: c, batch: rows, in: in})
+				r.disk = decodedRows[T]{blocks: r.file, codec: c}
+				return r, err
 			}
 		}
 		r.chunks = appendChunk(r.chunks, rows)
 	}
 }
 
-// spill writes the rest of the rows to a file of the task.
-func (r *replay[T]) spill(t *Task, c *codec.Codec[T], rest Stream[T]) error {
+// spillRest writes rows to a file of the task and opens it.
+func spillRest(t *Task, rest encodedRows) (*fileBlocks, error) {
 	dir, err := t.TempDir()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, err := os.CreateTemp(dir, "replay-*")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	path := f.Name()
 	f.Close()
-	if _, err := writeRows(path, c, rest); err != nil {
+	if _, err := writeBlock(path, nil, rest); err != nil {
 		os.Remove(path)
-		return err
+		return nil, err
 	}
-	if r.file, err = os.Open(path); err != nil {
-		return err
-	}
-	r.disk = &fileStream[T]{r: bufio.NewReaderSize(r.file, 1<<16), codec: c, path: path}
-	return nil
+	return openBlocks(t, path)
 }
 
 // Next implements Stream.
@@ -166,7 +160,7 @@ func (r *replay[T]) Next() ([]T, error) {
 		r.at++
 		return r.chunks[r.at-1], nil
 	}
-	if r.disk == nil {
+	if r.file == nil {
 		return nil, io.EOF
 	}
 	return r.disk.Next()
@@ -178,9 +172,5 @@ func (r *replay[T]) rewind() error {
 	if r.file == nil {
 		return nil
 	}
-	if _, err := r.file.Seek(0, io.SeekStart); err != nil {
-		return errors.Join(errors.New("read rows of a cartesian product again"), err)
-	}
-	r.disk.r.Reset(r.file)
-	return nil
+	return r.file.rewind()
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
@@ -36,9 +37,21 @@ var pendingCheckpoints atomic.Int64
 //
 // The files are kept when the program ends. ReadCheckpoint reads them in another run.
 func (r RDD[T]) Checkpoint() RDD[T] {
-	n := r.node
+	r.node.askCheckpoint(reflect.TypeFor[T](), checkpointRows[T]{r}.at)
+	return r
+}
+
+// checkpointRows makes what writes and what reads a checkpoint of a dataset.
+type checkpointRows[T any] struct{ of RDD[T] }
+
+// at returns them for a directory: an action, and the operation that takes the place of the lineage.
+func (c checkpointRows[T]) at(dir, compression string) (write Action, read any) {
+	return writeAction[T]{c.of, dir, compression}, checkpointOp[T]{c.of.node, dir}
+}
+
+func (n *Node) askCheckpoint(row reflect.Type, at func(dir, compression string) (Action, any)) {
 	if n.session == nil {
-		return r
+		return
 	}
 	root := n.session.Setting("spark.checkpoint.dir")
 	var err error
@@ -47,7 +60,7 @@ func (r RDD[T]) Checkpoint() RDD[T] {
 	} else if _, err = openCheckpoints(root); err != nil {
 		err = fail("Checkpoint", err)
 	} else {
-		err = rowCheck[T]("Checkpoint")
+		err = fail("Checkpoint", codec.Check(row))
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -59,37 +72,41 @@ func (r RDD[T]) Checkpoint() RDD[T] {
 		}
 	default:
 		n.checkpoint = &checkpoint{keep: func(ctx context.Context) (*lineage, string, error) {
-			compress := checkpointCompression(n.session)
-			dir, parts, err := writeCheckpoint(ctx, n, root, rowType[T](), func(dir string) Action { return writeAction[T]{r, dir, compress} })
-			return &lineage{
-				op:    &sourceOp[T, checkpointPart]{Self: r, Source: checkpointSource[T]{dir}},
-				split: func(p int) any { return parts[p] },
-			}, dir, err
+			dir, err := newCheckpointDir(root, n)
+			if err != nil {
+				return nil, "", err
+			}
+			write, read := at(dir, checkpointCompression(n.session))
+			parts, err := writeCheckpoint(ctx, n, dir, row, write)
+			return &lineage{op: read, split: func(p int) any { return parts[p] }}, dir, err
 		}}
 		pendingCheckpoints.Add(1)
 	}
-	return r
 }
 
 // LocalCheckpoint has the lineage cut at the dataset by the next job that computes it, and relies on the persisted
 // blocks from then on. It returns the dataset, persisted to memory and disk if it was to memory only or not at all. That is faster
 // than Checkpoint and less safe: if an executor with some of the blocks is lost, or Unpersist is called, jobs on the dataset fail.
 func (r RDD[T]) LocalCheckpoint() RDD[T] {
-	n := r.node
+	r.node.askLocalCheckpoint(reflect.TypeFor[T](), countAction[T]{r})
+	return r
+}
+
+func (n *Node) askLocalCheckpoint(row reflect.Type, count Action) {
 	if n.session == nil {
-		return r
+		return
 	}
-	err := rowCheck[T]("LocalCheckpoint")
+	err := fail("LocalCheckpoint", codec.Check(row))
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err != nil {
 		if n.err == nil {
 			n.err = err
 		}
-		return r
+		return
 	}
 	if c := n.checkpoint; c != nil && (c.local || c.busy || c.done) {
-		return r
+		return
 	}
 	if n.checkpoint == nil {
 		pendingCheckpoints.Add(1)
@@ -99,27 +116,30 @@ func (r RDD[T]) LocalCheckpoint() RDD[T] {
 		trackDataset(n)
 	}
 	n.checkpoint = &checkpoint{local: true, keep: func(ctx context.Context) (*lineage, string, error) {
-		_, err := r.Count(ctx) // reads, and so keeps, all partitions
-		return &lineage{op: lostOp[T]{fmt.Sprint(n)}}, "", err
+		_, err := countPartitions(ctx, n, "Count", count, nil) // reads, and so keeps, all partitions
+		return &lineage{op: lostOp{fmt.Sprint(n)}}, "", err
 	}}
-	return r
 }
 
 // IsCheckpointed reports whether the lineage has been cut at the dataset.
-func (r RDD[T]) IsCheckpointed() bool {
-	r.node.mu.Lock()
-	defer r.node.mu.Unlock()
-	return r.node.checkpoint != nil && r.node.checkpoint.done
+func (r RDD[T]) IsCheckpointed() bool { return r.node.checkpointed() }
+
+func (n *Node) checkpointed() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.checkpoint != nil && n.checkpoint.done
 }
 
 // CheckpointFile is the directory that Checkpoint wrote the dataset to; empty before and for local checkpoints.
-func (r RDD[T]) CheckpointFile() string {
-	r.node.mu.Lock()
-	defer r.node.mu.Unlock()
-	if r.node.checkpoint == nil {
+func (r RDD[T]) CheckpointFile() string { return r.node.checkpointDir() }
+
+func (n *Node) checkpointDir() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.checkpoint == nil {
 		return ""
 	}
-	return r.node.checkpoint.dir
+	return n.checkpoint.dir
 }
 
 // AfterJob makes the checkpoints that the lineage of a successful job's target asks for: those nearest to the target, since nothing
@@ -163,35 +183,39 @@ func AfterJob(ctx context.Context, target *Node) error {
 	return errors.Join(errs...)
 }
 
-// writeCheckpoint has all partitions of n written below root by write, and returns where they are.
-func writeCheckpoint(ctx context.Context, n *Node, root, rowType string, write func(dir string) Action) (dir string, parts []checkpointPart, err error) {
-	store, err := openCheckpoints(root)
-	if err != nil {
-		return "", nil, err
-	}
+// newCheckpointDir names the directory of a checkpoint of n: other programs, and other contexts of this one, may number a dataset
+// alike.
+func newCheckpointDir(root string, n *Node) (string, error) {
 	var id [8]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return "", nil, err
+		return "", err
 	}
-	// Other programs, and other contexts of this one, may number a dataset alike.
-	dir = fmt.Sprintf("%s/rdd-%d-%s", trimSlash(root), n.id, hex.EncodeToString(id[:]))
-	parts = make([]checkpointPart, n.partitions)
-	err = runAction(ctx, n, "Checkpoint", write(dir), nil, func(i int, b []byte) error { return json.Unmarshal(b, &parts[i]) })
+	return fmt.Sprintf("%s/rdd-%d-%s", trimSlash(root), n.id, hex.EncodeToString(id[:])), nil
+}
+
+// writeCheckpoint has all partitions of n written to dir by write, and returns where they are.
+func writeCheckpoint(ctx context.Context, n *Node, dir string, row reflect.Type, write Action) ([]checkpointPart, error) {
+	store, err := openCheckpoints(dir)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]checkpointPart, n.partitions)
+	err = runAction(ctx, n, "Checkpoint", write, nil, func(i int, b []byte) error { return json.Unmarshal(b, &parts[i]) })
 	if err == nil {
-		err = writeIndex(ctx, store, dir, index{1, rowType, parts})
+		err = writeIndex(ctx, store, dir, index{1, row.String(), parts})
 	}
 	if err != nil {
 		// What is left of a failed attempt is of no use; that it cannot be removed either changes nothing about the error.
 		_ = store.RemoveAll(context.WithoutCancel(ctx), dir)
 	}
-	return dir, parts, err
+	return parts, err
 }
 
-// lostOp stands where a lineage was cut by LocalCheckpoint.
-type lostOp[T any] struct{ Dataset string }
+// lostOp stands where a lineage was cut by LocalCheckpoint: it yields no rows of any type.
+type lostOp struct{ Dataset string }
 
-func (o lostOp[T]) Compute(_ *Task, p int) (Stream[T], error) {
-	return nil, fmt.Errorf("partition %d of %s was kept by LocalCheckpoint and its block is lost or unpersisted, and its lineage was cut: use Checkpoint, which survives that, or run the program again", p, o.Dataset)
+func (o lostOp) err(p int) error {
+	return fmt.Errorf("partition %d of %s was kept by LocalCheckpoint and its block is lost or unpersisted, and its lineage was cut: use Checkpoint, which survives that, or run the program again", p, o.Dataset)
 }
 
 // checkpointCompression is the codec that blocks of checkpoints are compressed with.

@@ -55,8 +55,6 @@ func writeIndex(ctx context.Context, store CheckpointStore, dir string, ix index
 	})
 }
 
-func rowType[T any]() string { return reflect.TypeFor[T]().String() }
-
 // writeAction writes a partition to its file. Its result is the checkpointPart as JSON.
 type writeAction[T any] struct {
 	Parent           RDD[T]
@@ -73,25 +71,18 @@ func (a writeAction[T]) Run(t *Task, p int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	in = untilCancelled(t, in)
-	return writePart(t, p, a.Dir, a.Compression, func(dst []byte) ([]byte, int, error) {
-		rows, err := in.Next()
-		if err == nil {
-			dst, err = c.Append(dst, rows)
-		}
-		return dst, len(rows), err
-	})
+	return writePart(t, p, a.Dir, a.Compression, &partitionRows[T]{codec: c, in: untilCancelled(t, in)})
 }
 
-// writePart writes what next gives, rows as bytes and their number, until io.EOF.
-func writePart(t *Task, p int, dir, compression string, next func(dst []byte) ([]byte, int, error)) ([]byte, error) {
+// writePart writes rows to the file of a partition.
+func writePart(t *Task, p int, dir, compression string, in encodedRows) ([]byte, error) {
 	part := checkpointPart{File: fmt.Sprintf("part-%05d", p)}
 	store, err := openCheckpoints(dir)
 	if err != nil {
 		return nil, err
 	}
 	path := dir + "/" + part.File
-	err = store.Write(t.ctx, path, func(w io.Writer) error { return writeBlocks(w, next, compression, &part) })
+	err = store.Write(t.ctx, path, func(w io.Writer) error { return writeBlocks(w, in, compression, &part) })
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
@@ -100,7 +91,7 @@ func writePart(t *Task, p int, dir, compression string, next func(dst []byte) ([
 	return json.Marshal(part)
 }
 
-func writeBlocks(to io.Writer, next func([]byte) ([]byte, int, error), compression string, part *checkpointPart) error {
+func writeBlocks(to io.Writer, in encodedRows, compression string, part *checkpointPart) error {
 	press, err := codec.CompressorOf(compression)
 	if err != nil {
 		return err
@@ -113,7 +104,7 @@ func writeBlocks(to io.Writer, next func([]byte) ([]byte, int, error), compressi
 	var raw, buf []byte
 	for {
 		var rows int
-		if raw, rows, err = next(raw[:0]); err == io.EOF {
+		if raw, rows, err = in.encode(raw[:0]); err == io.EOF {
 			return w.Flush()
 		} else if err != nil {
 			return err
@@ -139,9 +130,17 @@ func writeBlocks(to io.Writer, next func([]byte) ([]byte, int, error), compressi
 // ReadCheckpoint makes a dataset of what Checkpoint wrote to dir, in this run or another, with the same rows in the same
 // partitions. T must be the type of the rows.
 func ReadCheckpoint[T any](s Session, dir string) RDD[T] {
-	dir = trimSlash(dir)
-	parts, err := readIndex(dir, rowType[T]())
-	return FromSource(s, "ReadCheckpoint", checkpointSource[T]{dir}, parts, err)
+	n := newCheckpointReader(s, trimSlash(dir), reflect.TypeFor[T]())
+	n.line.Load().op = checkpointOp[T]{n, trimSlash(dir)}
+	return RDD[T]{n}
+}
+
+// newCheckpointReader makes the dataset of a checkpoint, but for its operation.
+func newCheckpointReader(s Session, dir string, row reflect.Type) *Node {
+	parts, err := readIndex(dir, row.String())
+	n := newNode(s, "ReadCheckpoint", nil, len(parts), fail("ReadCheckpoint", err))
+	n.line.Load().split = func(p int) any { return parts[p] }
+	return n
 }
 
 func readIndex(dir, rowType string) ([]checkpointPart, error) {
@@ -172,41 +171,20 @@ func readIndex(dir, rowType string) ([]checkpointPart, error) {
 	return ix.Partitions, nil
 }
 
-// checkpointSource reads the files of a checkpoint.
-type checkpointSource[T any] struct{ Dir string }
+// checkpointOp reads the files of a checkpoint.
+type checkpointOp[T any] struct {
+	Self *Node
+	Dir  string
+}
 
-// Open implements Source.
-func (s checkpointSource[T]) Open(t *Task, part checkpointPart) (Stream[T], error) {
-	r, err := openPart(t, s.Dir, part)
+// Compute implements Op.
+func (o checkpointOp[T]) Compute(t *Task, p int) (Stream[T], error) {
+	r, err := openPart(t, o.Self, o.Dir, p)
 	if err != nil {
 		return nil, err
 	}
 	c, err := codec.Of[T]()
-	return &partStream[T]{r: r, codec: c}, err
-}
-
-// partStream streams the rows of a checkpoint's file.
-type partStream[T any] struct {
-	r     *blocksReader
-	codec *codec.Codec[T]
-	rows  []T
-}
-
-// Next implements Stream.
-func (s *partStream[T]) Next() ([]T, error) {
-	for {
-		raw, err := s.r.next()
-		if err != nil {
-			return nil, err
-		}
-		s.rows, _, err = s.codec.Decode(s.rows[:0], raw)
-		if err = s.r.took(len(s.rows), err); err != nil {
-			return nil, err
-		}
-		if len(s.rows) > 0 {
-			return s.rows, nil
-		}
-	}
+	return untilCancelled[T](t, &decodedRows[T]{blocks: r, codec: c}), err
 }
 
 // blocksReader reads the blocks of a checkpoint's file and holds them to its entry in the index.
@@ -221,7 +199,11 @@ type blocksReader struct {
 	err  error
 }
 
-func openPart(t *Task, dir string, part checkpointPart) (*blocksReader, error) {
+func openPart(t *Task, n *Node, dir string, p int) (*blocksReader, error) {
+	part, err := SplitOf[checkpointPart](t, n, p)
+	if err != nil {
+		return nil, err
+	}
 	path := dir + "/" + part.File
 	store, err := openCheckpoints(dir)
 	if err != nil {

@@ -14,7 +14,9 @@ import (
 //	    |  Parallelize[0] at main.go:11 []
 //
 // A dataset that is reached a second time is drawn without its parents, and says so.
-func (r RDD[T]) ToDebugString() string {
+func (r RDD[T]) ToDebugString() string { return r.node.debugString() }
+
+func (n *Node) debugString() string {
 	var b strings.Builder
 	drawn := map[*Node]bool{}
 	// Lines are drawn from an explicit stack: a lineage may be very deep, though each shuffle in it indents the rest further.
@@ -24,7 +26,7 @@ func (r RDD[T]) ToDebugString() string {
 		first, wide bool
 		last        bool // of several parents
 	}
-	stack := []item{{node: r.node, first: true}}
+	stack := []item{{node: n, first: true}}
 	for len(stack) > 0 {
 		it := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]

@@ -70,7 +70,7 @@ func placed[K comparable, V any](r RDD[Pair[K, V]], kind string, by Partitioner[
 		err = rowCheck[Pair[K, V]](kind)
 	}
 	if samePartitioner(by, r.node.partition) {
-		return input[Pair[K, V]]{Parent: r, Narrow: true}, oneToOne(r), err
+		return input[Pair[K, V]]{Parent: r, Narrow: true}, oneToOne(r.node), err
 	}
 	dep := &Shuffle{Node: r.node, ID: r.node.session.NextShuffleID(), Partitions: by.NumPartitions()}
 	dep.Writer = &pairWriter[K, V, V]{Parent: r, Shuffle: dep.ID, By: by}

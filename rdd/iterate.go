@@ -30,21 +30,29 @@ func (a foreachPartition[T]) run(_ *Task, _ int, in Stream[T]) (struct{}, error)
 // fit in the driver's memory. Each partition is a job of its own; persist what is dear to compute. After an error, which comes
 // with no row, there is nothing more. Ending the loop early computes no further partition.
 func (r RDD[T]) ToLocalIterator(ctx context.Context) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var zero T
-		for p := range max(r.NumPartitions(), 1) {
-			if r.node.partitions == 0 && r.node.err == nil {
+	return localIterator[T]{r, ctx}.each
+}
+
+type localIterator[T any] struct {
+	of  RDD[T]
+	ctx context.Context
+}
+
+func (l localIterator[T]) each(yield func(T, error) bool) {
+	n := l.of.node
+	for p := range max(n.partitions, 1) {
+		if n.partitions == 0 && n.err == nil {
+			return
+		}
+		parts, err := l.of.rows(l.ctx, "ToLocalIterator", 0, []int{p})
+		if err != nil {
+			var zero T
+			yield(zero, err)
+			return
+		}
+		for _, row := range parts[0] {
+			if !yield(row, nil) {
 				return
-			}
-			parts, err := runPartitions(ctx, r, "ToLocalIterator", partitionFunc[T, []T](collectRows[T]{}), []int{p})
-			if err != nil {
-				yield(zero, err)
-				return
-			}
-			for _, row := range parts[0] {
-				if !yield(row, nil) {
-					return
-				}
 			}
 		}
 	}

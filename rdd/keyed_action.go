@@ -54,7 +54,7 @@ func CollectAsMap[K comparable, V any](ctx context.Context, r RDD[Pair[K, V]]) (
 }
 
 func collectMap[K comparable, V any](ctx context.Context, r RDD[Pair[K, V]], name string) (map[K]V, error) {
-	parts, err := runPartitions(ctx, r, name, partitionFunc[Pair[K, V], []Pair[K, V]](collectRows[Pair[K, V]]{}), nil)
+	parts, err := r.rows(ctx, name, 0, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -147,6 +147,17 @@ func newNode(s Session, kind string, op any, partitions int, err error, deps ...
 	return n
 }
 
+// derive makes a dataset with the same number of partitions as n, its only parent.
+func (n *Node) derive(kind string, op any, err error) *Node {
+	return newNode(n.session, kind, op, n.partitions, err, oneToOne(n))
+}
+
+func (n *Node) setName(name string) {
+	n.mu.Lock()
+	n.name = name
+	n.mu.Unlock()
+}
+
 // fail makes an operation's error readable: `main.go:31: rdd.Map: cause`.
 func fail(kind string, err error) error {
 	if err == nil {

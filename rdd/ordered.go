@@ -134,7 +134,7 @@ func sortRows[T, K any](r RDD[T], kind string, key sortKey[T, K], ascending bool
 	op := sortOp[T, K]{Key: key, Descend: !ascending}
 	if partitions == 1 && r.node.partitions == 1 {
 		op.In = input[T]{Parent: r, Narrow: true}
-		return RDD[T]{newNode(s, kind, op, 1, err, oneToOne(r))}, by
+		return RDD[T]{newNode(s, kind, op, 1, err, oneToOne(r.node))}, by
 	}
 	dep := &Shuffle{Node: r.node, ID: s.NextShuffleID(), Partitions: partitions}
 	dep.Writer = &rangeWriter[T, K]{Parent: r, Shuffle: dep.ID, By: by, Key: key}

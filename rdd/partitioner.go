@@ -133,10 +133,7 @@ func keyCheck[K comparable](kind string) error {
 
 // rowCheck says why T cannot be shuffled.
 func rowCheck[T any](kind string) error {
-	if _, err := codec.Of[T](); err != nil {
-		return fail(kind, err)
-	}
-	return nil
+	return fail(kind, codec.Check(reflect.TypeFor[T]()))
 }
 
 // placer finds the partitions of batches of rows.

@@ -168,7 +168,7 @@ func TakeSample[T any](ctx context.Context, r RDD[T], withReplacement bool, n in
 	if n < 0 {
 		return nil, fmt.Errorf("rdd.TakeSample: %d rows: ask for 0 or more", n)
 	}
-	counts, err := runPartitions(ctx, r, "TakeSample", partitionFunc[T, int64](countRows[T]{}), nil)
+	counts, err := countPartitions(ctx, r.node, "TakeSample", countAction[T]{r}, nil)
 	if err != nil {
 		return nil, err
 	}

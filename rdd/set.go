@@ -149,7 +149,7 @@ func Union[T any](first RDD[T], others ...RDD[T]) RDD[T] {
 	deps := make([]Dependency, len(all))
 	if samePlacement(nodes) {
 		for i := range all {
-			deps[i] = oneToOne(all[i])
+			deps[i] = oneToOne(nodes[i])
 		}
 		return keepPartitioner(RDD[T]{newNode(first.node.session, "Union", stackOp[T]{all}, first.node.partitions, err, deps...)}, first)
 	}

@@ -1,12 +1,10 @@
 package rdd
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
+	"reflect"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
 )
@@ -39,7 +37,11 @@ func (r RDD[T]) Cache() RDD[T] { return r.Persist(MemoryOnly) }
 // Persist keeps the partitions of this dataset once a job has computed them, at the given level, and returns the dataset. A level
 // that was set can only be changed after Unpersist.
 func (r RDD[T]) Persist(level StorageLevel) RDD[T] {
-	n := r.node
+	r.node.persist(level)
+	return r
+}
+
+func (n *Node) persist(level StorageLevel) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
@@ -51,161 +53,145 @@ func (r RDD[T]) Persist(level StorageLevel) RDD[T] {
 		n.level = level
 		trackDataset(n)
 	}
-	return r
 }
 
 // Unpersist forgets the kept partitions; later jobs compute them again. It returns when executors have been told, and with wait
 // when they have done it.
-func (r RDD[T]) Unpersist(ctx context.Context, wait bool) error {
-	r.node.mu.Lock()
-	r.node.level = None
-	r.node.mu.Unlock()
-	if r.node.session == nil {
-		return fmt.Errorf("unpersist dataset %d: a dataset cannot be changed inside a task", r.node.id)
+func (r RDD[T]) Unpersist(ctx context.Context, wait bool) error { return r.node.unpersist(ctx, wait) }
+
+func (n *Node) unpersist(ctx context.Context, wait bool) error {
+	n.mu.Lock()
+	n.level = None
+	n.mu.Unlock()
+	if n.session == nil {
+		return fmt.Errorf("unpersist dataset %d: a dataset cannot be changed inside a task", n.id)
 	}
-	return r.node.session.Unpersist(ctx, r.node.id, wait)
+	return n.session.Unpersist(ctx, n.id, wait)
 }
 
 // computeCached streams a partition of a persisted dataset: from the block store if it is there, else by computing it and, while
 // the rows pass, keeping them.
-func (r RDD[T]) computeCached(t *Task, p int) (Stream[T], error) {
-	store := t.runtime.Blocks()
-	if b, ok := store.Get(r.node.id, p); ok {
+func computeCached[T any](r RDD[T], t *Task, p int) (Stream[T], error) {
+	if b, ok := t.runtime.Blocks().Get(r.node.id, p); ok {
 		return openBlock[T](t, b)
 	}
 	c, err := codec.Of[T]()
-	if err != nil && r.node.level != MemoryOnly {
-		return nil, fmt.Errorf("persist dataset %d on disk: %w", r.node.id, err)
+	if err = r.node.keepable(err); err != nil {
+		return nil, err
 	}
 	in, err := r.computeOp(t, p)
 	if err != nil {
 		return nil, err
 	}
-	k := &blockKeeper[T]{task: t, store: store, codec: c, dataset: r.node.id, partition: p, level: r.node.level, in: in}
-	return k.fill()
+	rows := &partitionRows[T]{codec: c, in: in}
+	keeper := blockKeeper{task: t, store: t.runtime.Blocks(), dataset: r.node.id, partition: p, level: r.node.level, rows: rows, again: rowsOfBlock[T]}
+	path, err := keeper.fill()
+	if path != "" && err == nil {
+		return openRows[T](t, path)
+	}
+	return rows, err
+}
+
+// keepable says why rows that cannot travel, for the given reason, cannot be kept; nil if they can.
+func (n *Node) keepable(err error) error {
+	if err == nil || n.level == MemoryOnly {
+		return nil
+	}
+	return fmt.Errorf("persist dataset %d on disk: %w", n.id, err)
 }
 
 // openBlock streams a kept partition.
 func openBlock[T any](t *Task, b Block) (Stream[T], error) {
-	if b.Rows != nil {
-		chunks, ok := b.Rows.([][]T)
-		if !ok {
-			return nil, fmt.Errorf("a cached block holds %T where %T was asked for", b.Rows, chunks)
-		}
-		return untilCancelled(t, Stream[T](&chunkStream[T]{chunks: chunks})), nil
+	if b.Rows == nil {
+		return openRows[T](t, b.File)
 	}
-	return openRows[T](t, b.File)
+	chunks, ok := b.Rows.([][]T)
+	if !ok {
+		return nil, fmt.Errorf("a cached block holds %T where %v was asked for", b.Rows, reflect.TypeFor[[][]T]())
+	}
+	return untilCancelled(t, Stream[T](&partitionRows[T]{chunks: chunks})), nil
 }
 
-// blockKeeper computes a partition into the block store. The whole partition is computed before its first row goes on: a partly
-// consumed partition (Take) would otherwise never be kept.
-type blockKeeper[T any] struct {
-	task      *Task
-	store     BlockStore
-	codec     *codec.Codec[T]
-	dataset   int
-	partition int
-	level     StorageLevel
-	in        Stream[T]
-
-	chunks   [][]T
-	reserved int64
+// partitionRows is a partition on its way to the block store: what a blockKeeper works on without knowing the type of the rows. As a
+// stream it yields all rows: those that were kept, then what has not been.
+type partitionRows[T any] struct {
+	codec  *codec.Codec[T] // nil if the rows cannot travel
+	chunks [][]T           // kept
+	batch  []T             // of in, asked for and not yet kept
+	in     Stream[T]       // nil at its end
+	at     int             // how far Next is in chunks[0]
 }
 
-func (k *blockKeeper[T]) fill() (Stream[T], error) {
-	if k.level == DiskOnly {
-		return k.toDisk(k.in)
+// load asks for the next batch and estimates what it takes in memory.
+func (r *partitionRows[T]) load() (size int64, err error) {
+	r.batch, err = r.in.Next()
+	if err == io.EOF {
+		r.in = nil
 	}
-	for {
-		rows, err := k.in.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			k.giveBack()
-			return nil, err
-		}
-		need := k.size(rows)
-		if !k.store.Reserve(k.dataset, need) {
-			return k.overflow(rows)
-		}
-		k.reserved += need
-		k.chunks = appendChunk(k.chunks, rows)
+	if err != nil {
+		return 0, err
 	}
-	if k.chunks == nil {
-		k.chunks = [][]T{}
+	if r.codec != nil {
+		return r.codec.MemSize(r.batch), nil
+	}
+	return int64(len(r.batch)) * 64, nil
+}
+
+// keep copies the batch to the end of the chunks: the last chunk is filled before a new, larger one starts.
+func (r *partitionRows[T]) keep() {
+	r.chunks = appendChunk(r.chunks, r.batch)
+	r.batch = nil
+}
+
+// kept is what a block in memory holds.
+func (r *partitionRows[T]) kept() any {
+	if r.chunks == nil {
+		return [][]T{}
 	}
 	// Chunks double, so that the last one, nearly empty, may be as large as all others together, and nobody has counted it.
-	if last := len(k.chunks) - 1; last >= 0 && len(k.chunks[last]) <= cap(k.chunks[last])/2 {
-		k.chunks[last] = append(make([]T, 0, len(k.chunks[last])), k.chunks[last]...)
+	if last := len(r.chunks) - 1; len(r.chunks[last]) <= cap(r.chunks[last])/2 {
+		r.chunks[last] = append(make([]T, 0, len(r.chunks[last])), r.chunks[last]...)
 	}
-	k.store.Put(k.dataset, k.partition, Block{Rows: k.chunks, Memory: k.reserved, Spill: k.spill()})
-	return &chunkStream[T]{chunks: k.chunks}, nil
+	return r.chunks
 }
 
-// size estimates what rows take in memory.
-func (k *blockKeeper[T]) size(rows []T) int64 {
-	if k.codec != nil {
-		return k.codec.MemSize(rows)
+// Next implements Stream.
+func (r *partitionRows[T]) Next() ([]T, error) {
+	for len(r.chunks) > 0 {
+		if rows := r.chunks[0][r.at:]; len(rows) > 0 {
+			rows = rows[:min(len(rows), BatchRows)]
+			r.at += len(rows)
+			return rows, nil
+		}
+		r.chunks, r.at = r.chunks[1:], 0
 	}
-	return int64(len(rows)) * 64
-}
-
-// overflow goes on when the partition does not fit in memory: on disk, or without keeping it.
-func (k *blockKeeper[T]) overflow(rows []T) (Stream[T], error) {
-	rest := &concatStream[T]{parts: []Stream[T]{&chunkStream[T]{chunks: k.chunks}, StreamOf(append([]T(nil), rows...)), k.in}}
-	if k.level == MemoryAndDisk {
-		s, err := k.toDisk(rest)
-		k.giveBack()
-		return s, err
+	if rows := r.batch; len(rows) > 0 {
+		r.batch = nil
+		return rows, nil
 	}
-	// The rows gathered so far stay counted until the task ends: they are in use until the consumer has passed them.
-	k.task.OnDone(func(bool) { k.giveBack() })
-	return rest, nil
+	if r.in == nil {
+		return nil, io.EOF
+	}
+	return r.in.Next()
 }
 
-func (k *blockKeeper[T]) giveBack() {
-	k.store.Unreserve(k.reserved)
-	k.reserved = 0
-	k.chunks = nil
+// encode appends the next batch to dst.
+func (r *partitionRows[T]) encode(dst []byte) ([]byte, int, error) {
+	rows, err := r.Next()
+	if err == nil {
+		dst, err = r.codec.Append(dst, rows)
+	}
+	return dst, len(rows), err
 }
 
-func (k *blockKeeper[T]) toDisk(in Stream[T]) (Stream[T], error) {
-	path, err := k.store.TempFile(k.dataset, k.partition)
+// rowsOfBlock are the rows of a block in memory, to be written to disk. The block store calls it, long after the task that kept the
+// block has ended: what it needs is made anew.
+func rowsOfBlock[T any](rows any) encodedRows {
+	c, err := codec.Of[T]()
 	if err != nil {
-		return nil, fmt.Errorf("persist partition %d of dataset %d: %w", k.partition, k.dataset, err)
+		c = nil // such blocks are not spilled
 	}
-	n, err := writeBlock(path, k.codec, k.compressor(), in)
-	if err != nil {
-		os.Remove(path)
-		return nil, fmt.Errorf("persist partition %d of dataset %d: %w", k.partition, k.dataset, err)
-	}
-	k.store.Put(k.dataset, k.partition, Block{File: path, Disk: n})
-	return openRows[T](k.task, path)
-}
-
-// spill is how the block store moves this block to disk when other blocks need its memory.
-func (k *blockKeeper[T]) spill() func(any, string) (int64, error) {
-	if k.level != MemoryAndDisk {
-		return nil
-	}
-	c, compress := k.codec, k.compressor()
-	return func(rows any, path string) (int64, error) {
-		return writeBlock(path, c, compress, Stream[T](&chunkStream[T]{chunks: rows.([][]T)}))
-	}
-}
-
-// compressor is what the store wants blocks on disk compressed with (spark.rdd.compress); nil for nothing.
-func (k *blockKeeper[T]) compressor() *codec.Compressor {
-	s, ok := k.store.(CompressedStore)
-	if !ok || s.Compression() == "" || s.Compression() == "none" {
-		return nil
-	}
-	c, err := codec.CompressorOf(s.Compression())
-	if err != nil {
-		return nil // the driver has checked the name
-	}
-	return &c
+	return &partitionRows[T]{codec: c, chunks: rows.([][]T)}
 }
 
 // appendChunk copies rows to the end of chunks: the last chunk is filled before a new, larger one starts.
@@ -225,114 +211,4 @@ func appendChunk[T any](chunks [][]T, rows []T) [][]T {
 		rows = rows[n:]
 	}
 	return chunks
-}
-
-// concatStream yields the rows of one stream after another.
-type concatStream[T any] struct{ parts []Stream[T] }
-
-func (s *concatStream[T]) Next() ([]T, error) {
-	for len(s.parts) > 0 {
-		rows, err := s.parts[0].Next()
-		if err != io.EOF {
-			return rows, err
-		}
-		s.parts = s.parts[1:]
-	}
-	return nil, io.EOF
-}
-
-// writeRows writes a stream to a file as codec blocks, each after its length in four bytes, and returns the file's length.
-func writeRows[T any](path string, c *codec.Codec[T], in Stream[T]) (n int64, err error) {
-	return writeBlock(path, c, nil, in)
-}
-
-// compressed marks the length of a compressed block.
-const compressed = 1 << 31
-
-// writeBlock is writeRows with compression, if compress is not nil.
-func writeBlock[T any](path string, c *codec.Codec[T], compress *codec.Compressor, in Stream[T]) (n int64, err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<18)
-	var buf, raw []byte
-	err = each(in, func(rows []T) error {
-		mark := uint32(0)
-		if compress == nil {
-			buf, err = c.Append(append(buf[:0], 0, 0, 0, 0), rows)
-		} else if raw, err = c.Append(raw[:0], rows); err == nil {
-			mark = compressed
-			buf, err = compress.Append(append(buf[:0], 0, 0, 0, 0), raw)
-		}
-		if err != nil {
-			return err
-		}
-		if len(buf)-4 > 1<<31-1 {
-			return fmt.Errorf("a batch of %d rows takes %d bytes", len(rows), len(buf))
-		}
-		binary.LittleEndian.PutUint32(buf, uint32(len(buf)-4)|mark)
-		n += int64(len(buf))
-		_, err := w.Write(buf)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	return n, w.Flush()
-}
-
-// openRows streams a file that writeRows wrote.
-func openRows[T any](t *Task, path string) (Stream[T], error) {
-	c, err := codec.Of[T]()
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	t.OnDone(func(bool) { f.Close() })
-	return &fileStream[T]{r: bufio.NewReaderSize(f, 1<<18), codec: c, path: path}, nil
-}
-
-type fileStream[T any] struct {
-	r     *bufio.Reader
-	codec *codec.Codec[T]
-	path  string
-	buf   []byte
-	raw   []byte
-	rows  []T
-}
-
-func (s *fileStream[T]) Next() ([]T, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(s.r, head[:]); err != nil {
-		if err == io.EOF {
-			return nil, io.EOF
-		}
-		return nil, fmt.Errorf("read block %s: %w", s.path, err)
-	}
-	length := binary.LittleEndian.Uint32(head[:])
-	s.buf = resize(s.buf, int(length&^compressed))
-	if _, err := io.ReadFull(s.r, s.buf); err != nil {
-		return nil, fmt.Errorf("read block %s: %w", s.path, err)
-	}
-	var err error
-	raw := s.buf
-	if length&compressed != 0 {
-		if s.raw, _, err = (codec.Compressor{}).Decode(s.raw[:0], s.buf); err != nil {
-			return nil, fmt.Errorf("read block %s: %w", s.path, err)
-		}
-		raw = s.raw
-	}
-	if s.rows, _, err = s.codec.Decode(s.rows[:0], raw); err != nil {
-		return nil, fmt.Errorf("read block %s: %w", s.path, err)
-	}
-	return s.rows, nil
 }

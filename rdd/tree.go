@@ -176,7 +176,7 @@ func executorTree[U any](ctx context.Context, r RDD[U], name string, sizes []int
 			}
 		}
 	}()
-	parts, err := runPartitions(ctx, r, name, partitionFunc[U, []U](collectRows[U]{}), nil)
+	parts, err := r.rows(ctx, name, 0, nil)
 	if err != nil {
 		return nil, err
 	}

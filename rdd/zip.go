@@ -21,7 +21,7 @@ func zipped[T, U, V any](a RDD[T], b RDD[U], kind string, op Op[V], err error) R
 	if err == nil && a.node.partitions != b.node.partitions {
 		err = fail(kind, fmt.Errorf("%v has %d partitions and %v has %d: repartition one of them", a.node, a.node.partitions, b.node, b.node.partitions))
 	}
-	return RDD[V]{newNode(a.node.session, kind, op, a.node.partitions, err, oneToOne(a), oneToOne(b))}
+	return RDD[V]{newNode(a.node.session, kind, op, a.node.partitions, err, oneToOne(a.node), oneToOne(b.node))}
 }
 
 type zipOp[T, U any] struct {
@@ -140,7 +140,7 @@ func ZipWithIndex[T any](r RDD[T]) RDD[Pair[T, int64]] {
 			for i := range parts {
 				parts[i] = i
 			}
-			counts, err := runPartitions(ctx, r, "ZipWithIndex", partitionFunc[T, int64](countRows[T]{}), parts)
+			counts, err := countPartitions(ctx, r.node, "ZipWithIndex", countAction[T]{r}, parts)
 			for i, n := range counts {
 				starts[i+1] = starts[i] + n
 			}

@@ -71,6 +71,12 @@ func Of[T any]() (*Codec[T], error) {
 	return &Codec[T]{p}, nil
 }
 
+// Check says why values of t cannot travel, as Of does; nil if they can.
+func Check(t reflect.Type) error {
+	_, err := planOf(t)
+	return err
+}
+
 // Append appends one self-delimiting block holding rows to dst and returns the longer slice. On an error (a value in a
 // pointer cycle, nesting deeper than 10,000 levels, an interface holding a type that was not registered, a MarshalBinary
 // that refuses) it returns dst unchanged.
