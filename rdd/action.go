@@ -94,8 +94,8 @@ func runAction(ctx context.Context, n *Node, name string, action Action, partiti
 	if n == nil {
 		return fmt.Errorf("%s: the zero RDD has no rows: make datasets with a source such as rdd.Parallelize", name)
 	}
-	if n.err != nil {
-		return n.err
+	if err := n.Err(); err != nil {
+		return err
 	}
 	if n.session == nil {
 		return fmt.Errorf("%s of dataset %d inside a task: actions run on the driver only: collect the dataset there and bind the result", name, n.id)
@@ -236,7 +236,7 @@ func (r RDD[T]) Take(ctx context.Context, n int) ([]T, error) {
 			got = append(got, rows[:min(len(rows), n-len(got))]...)
 		}
 	}
-	return got, r.node.err
+	return got, r.node.Err()
 }
 
 // waves are the partitions of a dataset in growing groups.

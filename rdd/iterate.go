@@ -41,7 +41,7 @@ type localIterator[T any] struct {
 func (l localIterator[T]) each(yield func(T, error) bool) {
 	n := l.of.node
 	for p := range max(n.partitions, 1) {
-		if n.partitions == 0 && n.err == nil {
+		if n.partitions == 0 && n.Err() == nil {
 			return
 		}
 		parts, err := l.of.rows(l.ctx, "ToLocalIterator", 0, []int{p})

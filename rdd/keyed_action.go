@@ -72,7 +72,7 @@ func collectMap[K comparable, V any](ctx context.Context, r RDD[Pair[K, V]], nam
 // key belongs to, else all of them.
 func Lookup[K comparable, V any](ctx context.Context, r RDD[Pair[K, V]], key K) ([]V, error) {
 	const kind = "Lookup"
-	if r.node != nil && r.node.err == nil {
+	if r.node != nil && r.node.Err() == nil {
 		if err := keyCheck[K](kind); err != nil {
 			return nil, err
 		}

@@ -20,9 +20,9 @@ type Node struct {
 	partition  any // the Partitioner[K] that placed the rows, or nil
 	kind       string
 	callSite   string
-	err        error // why no job can run on this dataset: a wrong function, a missing input
 
 	mu         sync.Mutex
+	err        error // why no job can run on this dataset: a wrong function, a missing input, a level that cannot be changed
 	name       string
 	level      StorageLevel
 	tracked    bool                        // the session is told when the dataset becomes unreachable
@@ -88,7 +88,11 @@ func (n *Node) Partitions() int { return n.partitions }
 func (n *Node) Dependencies() []Dependency { return n.line.Load().deps }
 
 // Err says why no job can run on this dataset or on one derived from it; nil for a sound one.
-func (n *Node) Err() error { return n.err }
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
 
 // Kind names the operation that made the dataset, such as "Map".
 func (n *Node) Kind() string { return n.kind }
@@ -135,7 +139,7 @@ func newNode(s Session, kind string, op any, partitions int, err error, deps ...
 	n.line.Store(&lineage{op: op, deps: deps})
 	for _, d := range deps {
 		if n.err == nil && d.On() != nil {
-			n.err = d.On().err
+			n.err = d.On().Err()
 		}
 		if sh, ok := d.(*Shuffle); ok {
 			trackShuffle(s, sh)
@@ -216,8 +220,8 @@ func ancestors(n *Node, throughShuffles bool, dependencies func(*Node) []Depende
 // keys, ZipWithIndex counts. Each preparation runs once, also under concurrent jobs; a failed one is tried again by the next job.
 func Prepare(ctx context.Context, n *Node) error {
 	for _, a := range Ancestors(n, true) {
-		if a.err != nil {
-			return a.err
+		if err := a.Err(); err != nil {
+			return err
 		}
 		if err := a.runPrepare(ctx); err != nil {
 			return fmt.Errorf("prepare %v: %w", a, err)

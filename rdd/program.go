@@ -60,8 +60,8 @@ func (pr *Program) Encode() ([]byte, error) {
 	buf = binary.AppendUvarint(buf, uint64(len(nodes)))
 	var err error
 	for i, n := range nodes {
-		if n.err != nil {
-			return nil, n.err
+		if err := n.Err(); err != nil {
+			return nil, err
 		}
 		line := enc.fixed[n].line
 		enc.fixed[n] = encoded{uint64(i), line}

@@ -81,7 +81,7 @@ func (r RDD[T]) ID() int { return r.node.id }
 
 // Err says why no action on this dataset can succeed: a function that captures variables, an input that does not exist. It is
 // nil for a sound dataset. Actions return the same error.
-func (r RDD[T]) Err() error { return r.node.err }
+func (r RDD[T]) Err() error { return r.node.Err() }
 
 // SetName labels the dataset in plans, logs and the web UI, and returns it.
 func (r RDD[T]) SetName(name string) RDD[T] {
