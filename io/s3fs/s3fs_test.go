@@ -344,7 +344,7 @@ func TestFaults(t *testing.T) {
 	p := startProxy(t, g.addr)
 	defer func(d time.Duration) { longestPause = d }(longestPause)
 	longestPause = 20 * time.Millisecond
-	use(t, p.addr, map[string]string{"connection.timeout": "300ms"})
+	use(t, p.addr, map[string]string{"connection.timeout": "500ms"})
 	b := makeBucket(t, "faults")
 	ctx := t.Context()
 	content := pattern(2*defaultPartSize + 3)
