@@ -66,7 +66,7 @@ func TestRecoversPlantedCenters(t *testing.T) {
 	sc := driver.New(driver.Master("local[2]"))
 	defer sc.Stop()
 	ctx := context.Background()
-	points, centers := planted(3000, 12, 5)
+	points, centers := planted(1500, 12, 5)
 	data := rdd.Parallelize(sc, points, 4)
 	best := cost(points, centers)
 	for _, mode := range []clustering.InitMode{clustering.KMeansParallel, clustering.KMeansPlusPlus, clustering.Random} {
@@ -91,6 +91,9 @@ func TestRecoversPlantedCenters(t *testing.T) {
 				t.Fatalf("point %d alone is in %d, with all in %d", i, got, c)
 			}
 		}
+		if got, err := m.Silhouette(ctx, data); err != nil || !near(got, silhouette(points, all), 1e-6) {
+			t.Errorf("%s: the silhouette is %v (%v), by hand %v", mode, got, err, silhouette(points, all))
+		}
 		if !slices.Equal(sizes, m.Sizes) {
 			t.Errorf("%s: sizes %v, counted %v", mode, m.Sizes, sizes)
 		}
@@ -100,6 +103,33 @@ func TestRecoversPlantedCenters(t *testing.T) {
 			}
 		}
 	}
+}
+
+// silhouette is the mean over all points, found from all pairs.
+func silhouette(points []linalg.Vector, clusters []int32) float64 {
+	k := int(slices.Max(clusters)) + 1
+	sum := 0.0
+	for i, x := range points {
+		total, count := make([]float64, k), make([]float64, k)
+		for j, y := range points {
+			if i != j {
+				total[clusters[j]] += linalg.SquaredDistance(x.Values, y.Values)
+				count[clusters[j]]++
+			}
+		}
+		own := int(clusters[i])
+		if count[own] == 0 {
+			continue
+		}
+		a, b := total[own]/count[own], math.Inf(1)
+		for c := range k {
+			if c != own && count[c] > 0 {
+				b = min(b, total[c]/count[c])
+			}
+		}
+		sum += (b - a) / max(a, b)
+	}
+	return sum / float64(len(points))
 }
 
 // TestLloyd holds two iterations from given centres to the same made by hand.

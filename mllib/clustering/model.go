@@ -3,6 +3,7 @@ package clustering
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 
 	"github.com/spark-go/spark-go/mllib/linalg"
@@ -68,14 +69,20 @@ type predictStream struct {
 
 // Next implements rdd.Stream.
 func (s *predictStream) Next() ([]int32, error) {
+	s.out = s.out[:0]
+	err := s.batch(func(_ []float64, cluster int) { s.out = append(s.out, int32(cluster)) })
+	return s.out, err
+}
+
+// batch calls f for some points with their clusters; x is valid until f returns.
+func (s *predictStream) batch(f func(x []float64, cluster int)) error {
 	rows, err := s.in.Next()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.out = s.out[:0]
 	for _, v := range rows {
 		if v.Size != s.model.Dim {
-			return nil, fmt.Errorf("predict a cluster: the point has %d numbers, the model's centres have %d", v.Size, s.model.Dim)
+			return fmt.Errorf("predict a cluster: the point has %d numbers, the model's centres have %d", v.Size, s.model.Dim)
 		}
 		x := v.Values
 		if v.IsSparse() {
@@ -85,9 +92,19 @@ func (s *predictStream) Next() ([]int32, error) {
 			}
 			x = s.x
 		}
-		s.out = append(s.out, int32(s.model.Predict(x)))
+		f(x, s.model.Predict(x))
 	}
-	return s.out, nil
+	return nil
+}
+
+func (s *predictStream) each(f func(x []float64, cluster int)) error {
+	for {
+		if err := s.batch(f); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // The kind of the model's files and its newest version.
