@@ -56,6 +56,9 @@ func loadParquet(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d
 		}
 	}
 	testURI, test := o.test, c
+	if c.Texts == nil && c.Numbers == nil && len(d.labels) == 2 {
+		test.Numbers = []float64{0, 1} // it may say -1 for 0
+	}
 	if o.train == "" && o.fraction > 0 {
 		testURI = uri
 		c.From, c.To = 0, 1-o.fraction
@@ -226,8 +229,9 @@ func loadLibSVM(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d 
 		if err != nil {
 			return d, err
 		}
+		other, has := feature.OtherNegative(shape.Labels)
 		for _, x := range there.Labels {
-			if !slices.Contains(shape.Labels, x) {
+			if !slices.Contains(shape.Labels, x) && (!has || x != other) {
 				return d, fmt.Errorf("%s has label %v, which %s does not: train with all labels", o.test, x, uri)
 			}
 		}
@@ -256,8 +260,12 @@ func (m rowMaker) blocks(rows rdd.RDD[libsvmio.Row]) rdd.RDD[linalg.Block] {
 func instance(m rowMaker, r libsvmio.Row) linalg.Instance {
 	label := r.Label
 	if m.Numbers != nil {
-		k, _ := slices.BinarySearch(m.Numbers, label)
-		label = float64(k)
+		k, known := slices.BinarySearch(m.Numbers, label)
+		if label = float64(k); !known {
+			label = 0 // the other way to write the first of two classes
+		}
+	} else if label < 0 {
+		label = 0
 	}
 	return linalg.Instance{Label: label, Features: linalg.Vector{Size: m.Size, Index: r.Index, Values: r.Values}}
 }

@@ -63,6 +63,9 @@ func (o blocksOp) Compute(t *rdd.Task, p int) (rdd.Stream[linalg.Block], error) 
 		for i, x := range o.Columns.Numbers {
 			s.numbers[x] = float64(i)
 		}
+		if other, ok := OtherNegative(o.Columns.Numbers); ok {
+			s.numbers[other] = 0
+		}
 	}
 	if o.Columns.From != 0 || o.Columns.To != 0 {
 		s.random = rand.New(rand.NewPCG(o.Columns.Seed, uint64(p)))
@@ -218,8 +221,16 @@ func dense[F linalg.Float](s *blockStream, columns []parquetio.Column, rows []in
 
 // lists makes blocks of lists of numbers.
 func (s *blockStream) lists(c *parquetio.Column, rows []int32, labels, weights []float64) error {
-	if s.width == 0 && len(c.Offsets) > 1 {
-		s.width = int(c.Offsets[1] - c.Offsets[0])
+	text := c.Kind == parquetio.String // bytes
+	length := func(i int32) int {
+		if text {
+			return len(c.Strings[i])
+		}
+		lo, hi := c.Bounds(int(i))
+		return hi - lo
+	}
+	if s.width == 0 && len(rows) > 0 {
+		s.width = length(rows[0])
 	}
 	n := s.width
 	step := max(32, blockBytes/(8*max(n, 1)))
@@ -232,10 +243,16 @@ func (s *blockStream) lists(c *parquetio.Column, rows []int32, labels, weights [
 			d.F64 = make([]float64, 0, d.Rows*n)
 		}
 		for _, i := range rows[from:to] {
-			lo, hi := c.Bounds(int(i))
-			if hi-lo != n {
-				return fmt.Errorf("row %d of partition %d has %d numbers in column %q, the rows before have %d: all need the same", s.seen+int64(i), s.partition, hi-lo, c.Name, n)
+			if length(i) != n {
+				return fmt.Errorf("row %d of partition %d has %d numbers in column %q, the rows before have %d: all need the same", s.seen+int64(i), s.partition, length(i), c.Name, n)
 			}
+			if text {
+				for _, v := range []byte(c.Strings[i]) {
+					d.F32 = append(d.F32, float32(v))
+				}
+				continue
+			}
+			lo, hi := c.Bounds(int(i))
 			if !s.op.Single {
 				d.F64 = append(d.F64, c.Float64s[lo:hi]...)
 				continue

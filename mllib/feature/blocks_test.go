@@ -23,6 +23,7 @@ type fruit struct {
 	Tags   []int32
 	Vector []float64
 	Note   *int32
+	Bytes  []byte
 }
 
 func writeFruit(t testing.TB, sc *driver.Context, uri string, n int) {
@@ -30,7 +31,7 @@ func writeFruit(t testing.TB, sc *driver.Context, uri string, n int) {
 	rows := make([]fruit, n)
 	for i := range rows {
 		one := int32(i)
-		rows[i] = fruit{[]string{"fig", "pear", "apple"}[i%3], int16(i), i%2 == 0, float32(i) / 2, float64(i) / 3, []int32{int32(i%5 + 2), 1}, []float64{float64(i), 7}, &one}
+		rows[i] = fruit{[]string{"fig", "pear", "apple"}[i%3], int16(i), i%2 == 0, float32(i) / 2, float64(i) / 3, []int32{int32(i%5 + 2), 1}, []float64{float64(i), 7}, &one, []byte{byte(i), 255}}
 		if i == n-1 {
 			rows[i].Note = nil
 		}
@@ -79,9 +80,18 @@ func TestReadBlocks(t *testing.T) {
 	if d := b[0].Dense; d.F32 != nil || d.F64[6] != 1 || fmt.Sprint(d.Labels[:3], d.Weights == nil) != "[0 1 0] true" {
 		t.Errorf("float64: %v %v", d.F64[:8], d.Labels[:3])
 	}
+	// Labels 0 and 1 where the training data has -1 and 1.
+	b = collect(t, sc, uri, feature.Columns{Features: []string{"Size"}, Label: "Sweet", Numbers: []float64{-1, 1}})
+	if fmt.Sprint(b[0].Dense.Labels[:3]) != "[1 0 1]" {
+		t.Errorf("0 for -1: %v", b[0].Dense.Labels[:3])
+	}
 	b = collect(t, sc, uri, feature.Columns{List: "Vector"})
 	if d := b[0].Dense; fmt.Sprint(d.F64[:6], d.Labels == nil) != "[0 7 1 7 2 7] true" {
 		t.Errorf("lists: %v", d.F64[:6])
+	}
+	b = collect(t, sc, uri, feature.Columns{List: "Bytes"})
+	if d := b[0].Dense; fmt.Sprint(d.F32[:6]) != "[0 255 1 255 2 255]" {
+		t.Errorf("bytes: %v", d.F32[:6])
 	}
 	b = collect(t, sc, uri, feature.Columns{List: "Tags", Sparse: true, Label: "Number"})
 	if s := b[0].Sparse; s.Cols != 6 || s.Values != nil || fmt.Sprint(s.Index[:6], s.Start[:4], s.Labels[:3]) != "[0 1 0 2 0 3] [0 2 4 6] [0 1 2]" {

@@ -16,14 +16,15 @@ import (
 type Columns struct {
 	// Features are columns of numbers, one feature each: whole numbers, floating-point numbers and booleans. Or:
 	Features []string
-	// List is one column of lists with a number for each feature. With Sparse each list has the numbers of the features that are 1, counted
+	// List is one column of lists with a number for each feature, or of bytes, each of which is one. With Sparse each list has the numbers of the features that are 1, counted
 	// from 1, and all others are 0.
 	List   string
 	Sparse bool
 	// Size is the number of features of sparse lists; 0 lets ReadBlocks look for the largest.
 	Size int
 	// Label is the column of labels; empty for none. If its values are texts, Texts numbers the classes; if they are numbers, Numbers does, or they are
-	// the numbers of the classes themselves if it is empty. A label that has no number is an error.
+	// the numbers of the classes themselves if it is empty. A label that has no number is an error, except that files of two classes may write the
+	// first as 0 or as -1: where Numbers are 0 and 1, or -1 and 1, both are class 0.
 	Label   string
 	Texts   []string
 	Numbers []float64
@@ -33,6 +34,14 @@ type Columns struct {
 	// from From up to but not including To. Parts that do not overlap thus split the rows.
 	From, To float64
 	Seed     uint64
+}
+
+// OtherNegative is how the first of two classes may be written as well: 0 for labels -1 and 1, -1 for labels 0 and 1. Other labels have none.
+func OtherNegative(labels []float64) (other float64, ok bool) {
+	if len(labels) != 2 || labels[1] != 1 || labels[0] != 0 && labels[0] != -1 {
+		return 0, false
+	}
+	return -1 - labels[0], true
 }
 
 // NumericColumns lists the columns of a table that hold numbers or booleans, in their order, except some.
@@ -72,6 +81,9 @@ func (c *Columns) check(schema parquetio.Schema, uri string) error {
 		}
 		switch {
 		case name == c.List:
+			if f.Type == "bytes" && !c.Sparse {
+				continue
+			}
 			if f.Type != "list" || len(f.Fields) != 1 || !isNumber(f.Fields[0]) {
 				return fmt.Errorf("column %q of %s is %s: name a column of lists of numbers", name, uri, f.Type)
 			}
@@ -108,7 +120,7 @@ func (c *Columns) single(schema parquetio.Schema) bool {
 	}
 	if c.List != "" {
 		f, _ := schema.Field(c.List)
-		return len(f.Fields) == 1 && exact(f.Fields[0])
+		return f.Type == "bytes" || len(f.Fields) == 1 && exact(f.Fields[0])
 	}
 	for _, name := range c.Features {
 		if f, _ := schema.Field(name); !exact(f) {
@@ -124,7 +136,11 @@ func (c *Columns) selected(schema parquetio.Schema) (all []parquetio.Select, fea
 	case c.Sparse:
 		all = append(all, parquetio.Select{Name: c.List, Kind: parquetio.Int64})
 	case c.List != "":
-		all = append(all, parquetio.Select{Name: c.List, Kind: parquetio.Float64})
+		kind := parquetio.Float64
+		if f, _ := schema.Field(c.List); f.Type == "bytes" {
+			kind = parquetio.String
+		}
+		all = append(all, parquetio.Select{Name: c.List, Kind: kind})
 	default:
 		for _, name := range c.Features {
 			all = append(all, parquetio.Select{Name: name, Kind: parquetio.Float64})
