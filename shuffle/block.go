@@ -59,7 +59,8 @@ func (h header) check(follow int64) error {
 type blockWriter struct {
 	comp codec.Compressor
 	raw  []byte
-	// Compression is left off for a while after blocks that hardly shrank: what is incompressible tends to stay so.
+	// Compression is left off for a while after blocks that shrank by less than a quarter, which took longer to compress than to
+	// write: what is incompressible tends to stay so.
 	skip, poor int
 }
 
@@ -115,7 +116,7 @@ func (w *blockWriter) append(dst []byte, rows codec.Rows) ([]byte, error) {
 			return dst[:at], fmt.Errorf("shuffle: encode rows: %w", err)
 		}
 		method = methodFrame
-		if saved := len(raw) - (len(dst) - at - blockHeader); saved < len(raw)/16 {
+		if saved := len(raw) - (len(dst) - at - blockHeader); saved < len(raw)/4 {
 			w.poor = min(w.poor+1, 4)
 			w.skip = 1<<w.poor - 1
 		} else {

@@ -49,7 +49,7 @@ var Keys = []Key{
 	{Name: "spark.excludeOnFailure.application.maxFailedExecutorsPerNode", Kind: Int, Default: "2", Min: "1", Doc: "Avoided executors of a host after which the application avoids the host."},
 	{Name: "spark.scheduler.excludeOnFailure.unschedulableTaskSetTimeout", Kind: Duration, Unit: "s", Default: "120s", Min: "0", Doc: "How long a stage that avoids every executor waits for a new one before its jobs fail."},
 
-	{Group: "Shuffle and storage", Name: "spark.shuffle.compress", Kind: Bool, Default: "true", Doc: "Whether map outputs are compressed."},
+	{Group: "Shuffle and storage", Name: "spark.shuffle.compress", Kind: Bool, Default: "true", Doc: "Whether map outputs are compressed. Blocks that shrink by less than a quarter turn compression off for the next ones."},
 	{Name: "spark.shuffle.spill.compress", Kind: Bool, Default: "true", Doc: "Whether data spilled during shuffles is compressed."},
 	{Name: "spark.shuffle.readHostLocalDisk", Kind: Bool, Default: "true", Doc: "Whether executors on one machine open each other's map outputs instead of asking for them over the network."},
 	{Name: "spark.io.compression.codec", Kind: Choice, Choices: []string{"lz4", "zstd"}, Default: "lz4", Doc: "How map outputs, spills, checkpoints and cached blocks on disk are compressed."},
