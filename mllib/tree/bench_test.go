@@ -96,3 +96,32 @@ func columnsOfBatch(b parquetio.Batch) Columns {
 	}
 	return c
 }
+
+// BenchmarkPredict predicts with 100 trees of depth 10.
+func BenchmarkPredict(b *testing.B) {
+	p, t := coverLike(50_000)
+	var trees []grown
+	for n := range 100 {
+		g, err := newGrower(context.Background(), p, t).tree(uint64(n))
+		if err != nil {
+			b.Fatal(err)
+		}
+		trees = append(trees, g)
+	}
+	m := &ClassificationModel{Forest: *(&training{problem: *p}).forest(trees)}
+	r := rand.New(rand.NewPCG(2, 2))
+	rows := make([][]float64, 1000)
+	for i := range rows {
+		rows[i] = make([]float64, 54)
+		for f := range rows[i] {
+			rows[i][f] = r.NormFloat64()
+		}
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		m.Predict(rows[i%len(rows)])
+		i++
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}

@@ -45,7 +45,6 @@ type front struct {
 	group  int
 	trees  []*sprout
 	smalls []*open
-	bytes  int64 // of the rows of smalls
 }
 
 // growLevels trains on data that is too large to be brought together.
