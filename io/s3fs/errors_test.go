@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -106,6 +108,49 @@ func TestAnswers(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "cannot be named") {
 			t.Errorf("an empty path element: %v", err)
 		}
+	}
+}
+
+// A prefix is listed page by page: what is held does not grow with it.
+func TestLongListing(t *testing.T) {
+	pages := 20
+	if os.Getenv("SPARK_GO_SLOW") != "" {
+		pages = 1000
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		page, _ := strconv.Atoi(r.URL.Query().Get("continuation-token"))
+		fmt.Fprintf(w, "<ListBucketResult><IsTruncated>%v</IsTruncated><NextContinuationToken>%d</NextContinuationToken>", page+1 < pages, page+1)
+		for i := range 1000 {
+			fmt.Fprintf(w, "<Contents><Key>d/%d</Key><Size>1</Size><ETag>e</ETag><LastModified>2026-01-02T03:04:05.678Z</LastModified></Contents>", page*1000+i)
+		}
+		_, _ = io.WriteString(w, "</ListBucketResult>")
+	}))
+	defer server.Close()
+	use(t, strings.TrimPrefix(server.URL, "http://"), nil)
+	var m runtime.MemStats
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	start := heap()
+	n := 0
+	for f, err := range filesys.Walk(t.Context(), "s3://long/d") {
+		if err != nil || f.Path != "/d/"+strconv.Itoa(n) || f.URI != "s3://long"+f.Path {
+			t.Fatalf("object %d: %+v, %v", n, f, err)
+		}
+		if n++; n%(pages*200) == 0 {
+			if now := heap(); now > start+8<<20 {
+				t.Errorf("after %d objects, %d bytes more are held", n, now-start)
+			}
+		}
+	}
+	if n != pages*1000 {
+		t.Errorf("%d objects", n)
 	}
 }
 
