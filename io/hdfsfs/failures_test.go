@@ -183,7 +183,10 @@ func TestNameNodeRestarted(t *testing.T) {
 	if _, err := w.Write(want[:30<<20]); err != nil {
 		t.Fatal(err)
 	}
-	got, _ := readAll(t, f, dir+"/file", func() { control(t, "kill", "namenode") })
+	got, _ := readAll(t, f, dir+"/file", func() {
+		control(t, "kill", "namenode")
+		time.Sleep(2 * time.Second) // until the client has noticed
+	})
 	if !bytes.Equal(got, want) {
 		t.Fatal("other bytes")
 	}

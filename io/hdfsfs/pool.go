@@ -39,7 +39,11 @@ func (p *pool) take(ctx context.Context, f *file, offset int64) (*session, error
 			s := p.idle[i]
 			p.idle = slices.Delete(p.idle, i, i+1)
 			p.mu.Unlock()
-			if s.usable() {
+			// A file that is open is read on even while its client cannot reach the NameNode: where its blocks lie is known.
+			if s.usable() || f != nil && s.file == f && s.reader != nil {
+				if s.file != f {
+					s.drop()
+				}
 				return s, nil
 			}
 			p.discard(s)
@@ -100,7 +104,7 @@ func (p *pool) choose(f *file, offset int64) (i int, create bool) {
 
 // put takes a session back.
 func (p *pool) put(s *session) {
-	if !s.usable() {
+	if !s.usable() && s.reader == nil {
 		p.discard(s)
 		return
 	}
