@@ -466,8 +466,11 @@ func TestSecondNameNode(t *testing.T) {
 	address := strings.TrimPrefix(os.Getenv("SPARK_GO_TEST_HDFS"), "hdfs://")
 	var b strings.Builder
 	for _, p := range [][2]string{
-		{"fs.defaultFS", "hdfs://pair"}, {"dfs.nameservices", "pair"}, {"dfs.ha.namenodes.pair", "one,two"},
-		{"dfs.namenode.rpc-address.pair.one", "127.0.0.1:1"}, {"dfs.namenode.rpc-address.pair.two", address},
+		{"fs.defaultFS", "hdfs://pair"},
+		{"dfs.nameservices", "pair"},
+		{"dfs.ha.namenodes.pair", "one,two"},
+		{"dfs.namenode.rpc-address.pair.one", "127.0.0.1:1"},
+		{"dfs.namenode.rpc-address.pair.two", address},
 	} {
 		fmt.Fprintf(&b, "<property><name>%s</name><value>%s</value></property>", p[0], p[1])
 	}
