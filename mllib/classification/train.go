@@ -7,10 +7,6 @@ import (
 	"log/slog"
 	"math"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/lapack/lapack64"
-
 	"github.com/spark-go/spark-go/mllib/internal/optim"
 	"github.com/spark-go/spark-go/mllib/internal/progress"
 	"github.com/spark-go/spark-go/mllib/linalg"
@@ -44,32 +40,69 @@ func (t *trainer) run(ctx context.Context) (*Model, error) {
 	if t.set.NoIntercept && t.hasConstantColumn() {
 		slog.Warn("logistic regression without an intercept: the coefficients of constant columns are 0, as in Spark and glmnet")
 	}
-	x0, s, err := t.problem(ctx)
-	if err != nil {
-		return nil, err
-	}
+	s := t.problem()
 	report := progress.Start(t.blocks.Session(), "logistic regression", s.MaxIter, "objective")
 	defer report.Done()
 	s.Progress = func(i int, value float64, x []float64) error {
 		report.Iteration(i, value)
 		return t.checkpoint(ctx, m, i, value, x)
 	}
-	r, err := optim.Minimize(ctx, t.evaluate, x0, s)
+	r, err := t.search(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	if !r.Converged && s.MaxIter > 0 {
 		slog.Warn("logistic regression did not converge: allow more iterations, or a larger tolerance", "iterations", r.Iterations, "objective", r.Value)
 	}
-	m.Coefficients, m.Intercepts = t.original(r.X)
+	m.Coefficients, m.Intercepts = t.unscale(r.X)
 	if t.functions > 1 && !t.set.bounded() {
 		center(m.Intercepts, 1)
-		if t.set.RegParam == 0 {
-			center(m.Coefficients, t.features)
-		}
 	}
 	m.Summary.ObjectiveHistory, m.Summary.Iterations, m.Summary.Evaluations, m.Summary.Converged, m.Summary.Reason = r.History, r.Iterations, r.Evaluations, r.Converged, r.Reason
 	return m, nil
+}
+
+// search finds the minimum, in the variables of scaled features. Where features can be made uncorrelated it does so in rounds: after some iterations the
+// curvature is no longer what it was at the start, and the next round begins with that of the place.
+func (t *trainer) search(ctx context.Context, s optim.Settings) (*optim.Result, error) {
+	x := t.start()
+	n := t.features + 1
+	if s.L1 != nil || s.Lower != nil || s.MaxIter == 0 || t.features > mostWhitened || t.functions*n*n > 4<<20 {
+		r, err := optim.Minimize(ctx, t.evaluate, x, s)
+		if err == nil {
+			t.centerFunctions(r.X)
+		}
+		return r, err
+	}
+	all := &optim.Result{}
+	for round := 0; ; round++ {
+		if err := t.correlate(ctx, x); err != nil {
+			return nil, err
+		}
+		part, done := s, all.Iterations
+		part.MaxIter = min(roundIterations(round), s.MaxIter-done)
+		part.Progress = func(i int, value float64, u []float64) error {
+			if i == 0 && round > 0 {
+				return nil // the end of the last round
+			}
+			return s.Progress(done+i, value, u)
+		}
+		r, err := optim.Minimize(ctx, t.evaluate, t.whiten.forward(x), part)
+		if err != nil {
+			return nil, err
+		}
+		x = t.scaled(r.X)
+		if round > 0 {
+			r.History = r.History[1:]
+		}
+		all.X, all.Value, all.Converged, all.Reason = x, r.Value, r.Converged, r.Reason
+		all.History = append(all.History, r.History...)
+		all.Iterations += r.Iterations
+		all.Evaluations += r.Evaluations
+		if r.Converged || all.Iterations >= s.MaxIter {
+			return all, nil
+		}
+	}
 }
 
 // checkpoint saves the model as it is now, every few iterations if that is asked for.
@@ -211,8 +244,8 @@ func (t *trainer) l1Penalty() bool { return t.set.RegParam > 0 && t.set.ElasticN
 // mostWhitened bounds the features for which all pairs are looked at.
 const mostWhitened = 512
 
-// problem prepares the search: scales, penalties, bounds and where to start.
-func (t *trainer) problem(ctx context.Context) (x0 []float64, s optim.Settings, err error) {
+// problem prepares the search: scales, penalties and bounds.
+func (t *trainer) problem() (s optim.Settings) {
 	d := t.features
 	t.std = t.view.Columns.Std()
 	t.center, t.l2 = make([]float64, d), make([]float64, d)
@@ -240,12 +273,8 @@ func (t *trainer) problem(ctx context.Context) (x0 []float64, s optim.Settings, 
 		s.L1 = l1
 	case t.set.bounded():
 		s.Lower, s.Upper = t.bounds(size)
-	case d <= mostWhitened && s.MaxIter > 0:
-		if err := t.correlate(ctx); err != nil {
-			return nil, s, err
-		}
 	}
-	return t.start(size), s, nil
+	return s
 }
 
 func finite(x []float64) bool {
@@ -291,9 +320,9 @@ func scaleBound(b, std float64) float64 {
 }
 
 // start is the initial model, or else zero coefficients and the intercepts that fit the classes' shares.
-func (t *trainer) start(size int) []float64 {
+func (t *trainer) start() []float64 {
 	d := t.features
-	x := make([]float64, size)
+	x := make([]float64, t.functions*d+t.functions)
 	if m := t.set.Initial; m != nil && m.finite() {
 		for k := range t.functions {
 			x[t.functions*d+k] = m.Intercepts[k]
@@ -318,13 +347,33 @@ func (t *trainer) start(size int) []float64 {
 	if t.set.NoIntercept {
 		clear(x[t.functions*d:])
 	}
-	return t.whiten.forward(x, d, t.functions)
+	return x
 }
 
 // original turns the variables of the search into coefficients and intercepts of the features as they are.
 func (t *trainer) original(u []float64) (coefficients, intercepts []float64) {
+	return t.unscale(t.scaled(u))
+}
+
+// scaled turns the variables of the search into those of scaled features, in a slice of its own. A softmax does not change if the same is added to all functions, and an
+// L2 penalty is smallest where they sum to zero: the search looks at that part of its variables alone, and sees no direction in which next to nothing changes.
+func (t *trainer) scaled(u []float64) []float64 {
+	x := t.whiten.back(u)
+	t.centerFunctions(x)
+	return x
+}
+
+// centerFunctions makes the functions of a softmax sum to zero, where that costs nothing.
+func (t *trainer) centerFunctions(x []float64) {
+	if t.functions > 1 && !t.l1Penalty() && !t.set.bounded() {
+		center(x[:t.functions*t.features], t.features)
+		center(x[t.functions*t.features:], 1)
+	}
+}
+
+// unscale turns the variables of scaled features into those of the features as they are, in place.
+func (t *trainer) unscale(x []float64) (coefficients, intercepts []float64) {
 	d := t.features
-	x := t.whiten.back(u, d, t.functions)
 	coefficients, intercepts = x[:t.functions*d], x[t.functions*d:]
 	for k := range t.functions {
 		for j := range d {
@@ -353,7 +402,7 @@ func (t *trainer) evaluate(ctx context.Context, u, grad []float64) (float64, err
 	if err != nil {
 		return 0, err
 	}
-	x := t.whiten.back(u, d, t.functions)
+	x := t.scaled(u)
 	value := s.Loss / t.weight
 	for k := range t.functions {
 		for j := range d {
@@ -369,100 +418,7 @@ func (t *trainer) evaluate(ctx context.Context, u, grad []float64) (float64, err
 			grad[t.functions*d+k] = 0
 		}
 	}
-	t.whiten.gradient(grad, d, t.functions)
+	t.centerFunctions(grad)
+	t.whiten.gradient(grad)
 	return value, nil
-}
-
-// correlate looks at the products of all pairs of features and makes the coordinates of the search of them.
-func (t *trainer) correlate(ctx context.Context) error {
-	d := t.features
-	scale := make([]float64, d)
-	for j, s := range t.std {
-		if s > 0 {
-			scale[j] = 1 / s
-		}
-	}
-	want := min(max(8_000_000_000/int64(max(d*d, 1)), int64(20*d)), 65536) // rows that suffice: more would cost more than they save
-	op := productsOp{Blocks: t.blocks, Stride: int(max(1, t.view.Rows/want)), Center: t.center, Scale: scale}
-	parts := derive(t.blocks.Node(), rdd.Op[products](op), "LogisticRegressionProducts")
-	p, err := rdd.TreeAggregate(ctx, parts, products{Pairs: make([]float64, d*d)}, addProducts, addProducts, t.set.AggregationDepth)
-	if err != nil {
-		return err
-	}
-	if p.Rows == 0 {
-		return nil
-	}
-	// The share of the curvature that does not depend on the features.
-	c := 0.0
-	for _, w := range t.view.Classes {
-		share := w / t.weight
-		c += share * (1 - share) / float64(t.classes)
-	}
-	for i := range d {
-		for j := range i + 1 {
-			at := &p.Pairs[i*d+j]
-			*at /= float64(p.Rows)
-			if !t.view.Dense {
-				*at -= t.center[i] * scale[i] * t.center[j] * scale[j]
-			}
-			*at *= c
-			if i == j {
-				// Every scaled feature has variance 1, also one that the sample missed.
-				*at = max(*at, c) + t.l2[j] + 1e-7*c
-			}
-		}
-	}
-	chol, ok := lapack64.Potrf(blas64.Symmetric{N: d, Stride: max(d, 1), Data: p.Pairs, Uplo: blas.Lower})
-	if ok {
-		t.whiten = &whitening{lower: chol, intercept: 1 / math.Sqrt(c)}
-	}
-	return nil
-}
-
-// whitening is a change of coordinates u = Lᵀ·x, in which the objective's curvature is about the same in all directions. The nil one changes nothing.
-type whitening struct {
-	lower     blas64.Triangular // L, of L·Lᵀ ≈ the Hessian at the start
-	intercept float64           // x = intercept·u
-}
-
-// forward returns the coordinates of x.
-func (w *whitening) forward(x []float64, d, functions int) []float64 {
-	if w == nil {
-		return x
-	}
-	for k := range functions {
-		if d > 0 {
-			blas64.Trmv(blas.Trans, w.lower, blas64.Vector{N: d, Inc: 1, Data: x[k*d : (k+1)*d]})
-		}
-		x[functions*d+k] /= w.intercept
-	}
-	return x
-}
-
-// back returns x in a slice of its own.
-func (w *whitening) back(u []float64, d, functions int) []float64 {
-	x := append([]float64(nil), u...)
-	if w == nil {
-		return x
-	}
-	for k := range functions {
-		if d > 0 {
-			blas64.Trsv(blas.Trans, w.lower, blas64.Vector{N: d, Inc: 1, Data: x[k*d : (k+1)*d]})
-		}
-		x[functions*d+k] *= w.intercept
-	}
-	return x
-}
-
-// gradient turns the derivatives by x into those by u, in place.
-func (w *whitening) gradient(g []float64, d, functions int) {
-	if w == nil {
-		return
-	}
-	for k := range functions {
-		if d > 0 {
-			blas64.Trsv(blas.NoTrans, w.lower, blas64.Vector{N: d, Inc: 1, Data: g[k*d : (k+1)*d]})
-		}
-		g[functions*d+k] *= w.intercept
-	}
 }
