@@ -54,6 +54,8 @@ type chunk struct {
 
 	window   []byte // bytes of the file
 	at       int64  // from this offset on
+	shared   bool   // window belongs to the row group
+	sought   bool   // pages were left out, so their values cannot be counted
 	readSize int
 
 	plain    []byte // decompressed
@@ -70,9 +72,13 @@ func (c *chunk) start(meta *columnChunk, fetched []byte, at int64) error {
 	c.meta, c.dict, c.seen = meta, nil, 0
 	c.pos = meta.start()
 	c.end = min(c.pos+meta.compressed+oldSlack, c.fileEnd)
-	if fetched != nil {
-		c.window, c.at = fetched, at
-	} else {
+	c.sought = false
+	switch {
+	case fetched != nil:
+		c.window, c.at, c.shared = fetched, at, true
+	case c.shared:
+		c.window, c.shared = nil, false
+	default:
 		c.window = c.window[:0]
 	}
 	switch {
@@ -98,15 +104,17 @@ func (c *chunk) peek(n int) ([]byte, error) {
 	}
 	size := int(min(int64(max(n, c.readSize)), c.end-c.pos))
 	kept := 0
-	fresh := grow(nil, 0)
+	var fresh []byte
 	if from := c.pos - c.at; from >= 0 && from < int64(len(c.window)) {
 		// Keep what is there: a remote read costs more than the copy.
 		fresh = grow(nil, size)
 		kept = copy(fresh, c.window[from:])
+	} else if c.shared {
+		fresh = grow(nil, size)
 	} else {
 		fresh = grow(c.window, size)
 	}
-	c.window = fresh[:0]
+	c.window, c.shared = fresh[:0], false
 	if err := readFull(c.ctx, c.file, fresh[kept:], c.pos+int64(kept)); err != nil {
 		return nil, err
 	}
@@ -153,17 +161,19 @@ func (c *chunk) body(h pageHeader) ([]byte, error) {
 	return b, nil
 }
 
-// skipTo moves to another page of the chunk.
-func (c *chunk) skipTo(offset int64) error {
-	if offset < c.meta.start() || offset > c.end {
-		return fmt.Errorf("its offset index points to %d, outside its column chunk: the file is damaged", offset)
+// skipTo moves to one of the pages that the chunk's offset index lists.
+func (c *chunk) skipTo(pages []pageLocation, i int) error {
+	last := pages[len(pages)-1]
+	end := last.offset + int64(last.size)
+	if pages[i].offset < c.meta.start() || pages[i].offset > end || end > c.end {
+		return fmt.Errorf("its offset index points outside its column chunk: the file is damaged")
 	}
-	if offset > c.meta.start() && c.dict == nil && c.pos == c.meta.start() {
+	if c.dict == nil && c.pos == c.meta.start() && pages[0].offset > c.pos {
 		if err := c.readDictionary(); err != nil {
 			return err
 		}
 	}
-	c.pos = offset
+	c.pos, c.end, c.sought = pages[i].offset, end, true
 	return nil
 }
 
@@ -178,7 +188,7 @@ func (c *chunk) readDictionary() error {
 
 // next returns the next data page, or io.EOF.
 func (c *chunk) next() (page, error) {
-	for c.pos < c.end && c.seen < c.meta.values {
+	for c.pos < c.end && (c.sought || c.seen < c.meta.values) {
 		h, err := c.header()
 		if err != nil {
 			return page{}, err

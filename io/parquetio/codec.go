@@ -4,9 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
 	"github.com/pierrec/lz4/v4"
 )
 
@@ -101,4 +105,43 @@ func hadoopLZ4(dst, src []byte) bool {
 		src, dst = src[packed:], dst[plain:]
 	}
 	return len(dst) == 0
+}
+
+// snappyCodec writes Snappy faster than the library's codec, which searches for better matches: half the time for
+// files some percent larger, as other writers do.
+type snappyCodec struct{}
+
+func (snappyCodec) String() string                            { return "SNAPPY" }
+func (snappyCodec) CompressionCodec() format.CompressionCodec { return format.Snappy }
+func (snappyCodec) Encode(dst, src []byte) ([]byte, error) {
+	return s2.EncodeSnappy(dst[:cap(dst)], src), nil
+}
+func (snappyCodec) Decode(dst, src []byte) ([]byte, error) { return s2.Decode(dst[:cap(dst)], src) }
+
+// fastZstd writes zstd at about level 1, the default of Arrow's writers.
+var fastZstd = &zstd.Codec{Level: zstd.SpeedFastest}
+
+// lz4Codec writes LZ4 blocks without framing.
+type lz4Codec struct{}
+
+func (lz4Codec) String() string                            { return "LZ4_RAW" }
+func (lz4Codec) CompressionCodec() format.CompressionCodec { return format.Lz4Raw }
+func (lz4Codec) Encode(dst, src []byte) ([]byte, error) {
+	if bound := lz4.CompressBlockBound(len(src)); cap(dst) < bound {
+		dst = make([]byte, bound)
+	}
+	dst = dst[:cap(dst)]
+	n, err := lz4.CompressBlock(src, dst, nil)
+	return dst[:n], err
+}
+
+// Decode serves the writer, which reads its pages again for Bloom filters. A block does not tell its size.
+func (lz4Codec) Decode(dst, src []byte) ([]byte, error) {
+	for size := max(cap(dst), 4*len(src)+64); ; size *= 2 {
+		dst = slices.Grow(dst[:0], size)[:size]
+		n, err := lz4.UncompressBlock(src, dst)
+		if err == nil || size > maxExpansion*(len(src)+1) {
+			return dst[:n], err
+		}
+	}
 }

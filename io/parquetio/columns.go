@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -100,8 +101,13 @@ const columnRows = 8192
 
 // NewColumnReader opens the split's file and finds the columns. The reader must be closed.
 func NewColumnReader(ctx context.Context, s Split, columns ...Select) (*ColumnReader, error) {
+	return NewColumnReaderWhere(ctx, s, Predicate{}, columns...)
+}
+
+// NewColumnReaderWhere is NewColumnReader for the rows for which the predicate is true.
+func NewColumnReaderWhere(ctx context.Context, s Split, where Predicate, columns ...Select) (*ColumnReader, error) {
 	r := &ColumnReader{}
-	b, err := newBatchReader(ctx, s, func(root *node) (p *plan, err error) {
+	b, err := newBatchReader(ctx, s, where, func(root *node) (p *plan, err error) {
 		p, r.take, err = compileColumns(root, columns)
 		return p, err
 	})
@@ -124,7 +130,9 @@ func compileColumns(root *node, columns []Select) (*plan, []func(int) (Column, e
 		if err != nil {
 			return nil, nil, err
 		}
-		p.columns = append(p.columns, l)
+		if l != nil { // nil for a partition column
+			p.columns = append(p.columns, l)
+		}
 		takes = append(takes, take)
 	}
 	return p, takes, nil
@@ -142,9 +150,48 @@ func (r *ColumnReader) Next() (b Batch, err error) {
 		if b.Columns[i], err = take(n); err != nil {
 			return Batch{}, r.batch.fail(err)
 		}
+		if r.batch.kept < n {
+			b.Columns[i].filter(r.batch.keep)
+		}
 	}
+	b.Rows = r.batch.kept
 	r.batch.advance(n)
 	return b, nil
+}
+
+// Skipped tells what the predicate has saved so far.
+func (r *ColumnReader) Skipped() Skipped { return r.batch.skipped }
+
+// filter drops rows.
+func (c *Column) filter(keep []bool) {
+	values := keep
+	if c.Offsets != nil {
+		values = make([]bool, c.Offsets[len(keep)])
+		offsets := []int32{0}
+		for i, k := range keep {
+			if !k {
+				continue
+			}
+			for j := c.Offsets[i]; j < c.Offsets[i+1]; j++ {
+				values[j] = true
+			}
+			offsets = append(offsets, offsets[len(offsets)-1]+c.Offsets[i+1]-c.Offsets[i])
+		}
+		c.Offsets = offsets
+	}
+	if c.Valid != nil {
+		c.Valid = keepOnly(c.Valid, keep)
+	}
+	switch c.Kind {
+	case Int64:
+		c.Int64s = keepOnly(c.Int64s, values)
+	case Float64:
+		c.Float64s = keepOnly(c.Float64s, values)
+	case String:
+		c.Strings = keepOnly(c.Strings, values)
+	case Bool:
+		c.Bools = keepOnly(c.Bools, values)
+	}
 }
 
 // Close releases the file. It may be called more than once.
@@ -174,6 +221,10 @@ func find(root *node, name string) (*node, error) {
 func selectColumn(root *node, s Select) (leafColumn, func(int) (Column, error), error) {
 	n, err := find(root, s.Name)
 	if err != nil {
+		if v, ok := root.partition(s.Name); ok {
+			take, err := selectConstant(v, s.Kind)
+			return nil, take, err
+		}
 		return nil, nil, err
 	}
 	value := n
@@ -350,4 +401,43 @@ func (c *Column) lists(reps, defs []byte, value, of *node, rows int) error {
 	}
 	c.Offsets = append(c.Offsets, values)
 	return checkSlots(len(c.Offsets)-1, rows)
+}
+
+// selectConstant makes columns of a partition value; Auto reads them as text.
+func selectConstant(v partitionValue, kind Kind) (func(int) (Column, error), error) {
+	c := Column{Name: v.name, Kind: kind}
+	if kind == Auto {
+		c.Kind = String
+	}
+	types := map[Kind]reflect.Type{
+		Int64: reflect.TypeFor[int64](), Float64: reflect.TypeFor[float64](), String: reflect.TypeFor[string](), Bool: reflect.TypeFor[bool](),
+	}
+	t, ok := types[c.Kind]
+	if !ok {
+		return nil, fmt.Errorf("column %q: unknown kind %q: use %s, %s, %s or %s", v.name, kind, Int64, Float64, String, Bool)
+	}
+	value := reflect.Zero(t)
+	if !v.null {
+		var err error
+		if value, err = v.parse(t); err != nil {
+			return nil, err
+		}
+	}
+	return func(rows int) (Column, error) {
+		out := c
+		if v.null {
+			out.Valid = make([]bool, rows)
+		}
+		switch c.Kind {
+		case Int64:
+			out.Int64s = slices.Repeat([]int64{value.Int()}, rows)
+		case Float64:
+			out.Float64s = slices.Repeat([]float64{value.Float()}, rows)
+		case Bool:
+			out.Bools = slices.Repeat([]bool{value.Bool()}, rows)
+		default:
+			out.Strings = slices.Repeat([]string{value.String()}, rows)
+		}
+		return out, nil
+	}, nil
 }

@@ -214,7 +214,7 @@ func readHashed(t *testing.T, path string) (map[string]expected, error) {
 
 func hashColumn(t *testing.T, s Split, c *node, h hash.Hash) (n int, err error) {
 	typ := structOf([]*node{c})
-	b, err := newBatchReader(t.Context(), s, func(root *node) (*plan, error) { return compilePlan(root, typ) })
+	b, err := newBatchReader(t.Context(), s, Predicate{}, func(root *node) (*plan, error) { return compilePlan(root, typ) })
 	if err != nil {
 		return 0, err
 	}

@@ -163,6 +163,16 @@ func fixedSlices(s [][]byte, v encoding.Values, n int) ([][]byte, [][]byte, erro
 	return s, s, nil
 }
 
+func fixedStrings(s []string, v encoding.Values, n int) ([]string, []string, error) {
+	data, size := v.FixedLenByteArray()
+	text := string(data)
+	s = s[:0]
+	for i := 0; i+size <= len(text) && len(s) < n; i += size {
+		s = append(s, text[i:i+size])
+	}
+	return s, s, nil
+}
+
 func fixed16(s [][16]byte, v encoding.Values, n int) ([][16]byte, [][16]byte, error) {
 	data, _ := v.FixedLenByteArray()
 	s = s[:0]

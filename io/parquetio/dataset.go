@@ -16,24 +16,40 @@ import (
 // minPartitions, or else spark.default.parallelism, asks for at least so many. The
 // footers are read and held against T now; an error shows at the first action.
 func Read[T any](s rdd.Session, uri string, minPartitions ...int) rdd.RDD[T] {
-	splits, err := plans(s, uri, minPartitions, func(root *node) error {
+	return Where[T](s, uri, Predicate{}, minPartitions...)
+}
+
+// Where is Read for the rows for which the predicate is true:
+//
+//	parquetio.Where[Rating](sc, uri, parquetio.And(parquetio.Col[int32]("userId").Eq(7), parquetio.Col[int]("year").Ge(2025)))
+//
+// The predicate's columns need not be fields of T. Files whose partition values exclude them are not opened and row groups
+// whose statistics exclude them get no task; a task then skips row groups by their Bloom filters, pages by the column index, and drops what
+// rows are left that do not match. How much was skipped is logged at the level Debug, and counted by Reader.Skipped.
+func Where[T any](s rdd.Session, uri string, where Predicate, minPartitions ...int) rdd.RDD[T] {
+	splits, err := plans(s, uri, minPartitions, where, func(root *node) error {
 		_, err := compilePlan(root, reflect.TypeFor[T]())
 		return err
 	})
-	return near(rdd.FromSource(s, "ReadParquet", structSource[T]{}, splits, err), splits)
+	return near(rdd.FromSource(s, "ReadParquet", structSource[T]{Where: where}, splits, err), splits)
 }
 
 // ReadColumns makes a dataset of batches of some columns, for programs that know the columns only at run
 // time. Each batch is one row of the dataset; rdd.FlatMap turns it into rows of one's own.
 func ReadColumns(s rdd.Session, uri string, columns []Select, minPartitions ...int) rdd.RDD[Batch] {
-	splits, err := plans(s, uri, minPartitions, func(root *node) error {
+	return ColumnsWhere(s, uri, columns, Predicate{}, minPartitions...)
+}
+
+// ColumnsWhere is ReadColumns for the rows for which the predicate is true; see Where.
+func ColumnsWhere(s rdd.Session, uri string, columns []Select, where Predicate, minPartitions ...int) rdd.RDD[Batch] {
+	splits, err := plans(s, uri, minPartitions, where, func(root *node) error {
 		_, _, err := compileColumns(root, columns)
 		return err
 	})
-	return near(rdd.FromSource(s, "ReadColumns", columnSource{Columns: columns}, splits, err), splits)
+	return near(rdd.FromSource(s, "ReadColumns", columnSource{Columns: columns, Where: where}, splits, err), splits)
 }
 
-func plans(s rdd.Session, uri string, minPartitions []int, check func(*node) error) ([][]Split, error) {
+func plans(s rdd.Session, uri string, minPartitions []int, where Predicate, check func(*node) error) ([][]Split, error) {
 	n := s.DefaultPartitions()
 	if len(minPartitions) > 0 && minPartitions[0] > 0 {
 		n = minPartitions[0]
@@ -50,7 +66,7 @@ func plans(s rdd.Session, uri string, minPartitions []int, check func(*node) err
 	if len(files) == 0 {
 		return nil, fmt.Errorf("read %s: the directory holds no file: hidden ones, whose names begin with _ or a dot, do not count", uri)
 	}
-	return planSplits(ctx, files, o, check)
+	return planSplits(ctx, files, o, where, check)
 }
 
 // rows is what a Reader and a ColumnReader have in common.
@@ -103,17 +119,20 @@ func (p *partition[T]) Next() ([]T, error) {
 	}
 }
 
-type structSource[T any] struct{}
+type structSource[T any] struct{ Where Predicate }
 
-func (structSource[T]) Open(t *rdd.Task, splits []Split) (rdd.Stream[T], error) {
-	return newPartition(t, splits, func(ctx context.Context, s Split) (rows[T], error) { return NewReader[T](ctx, s) }), nil
+func (src structSource[T]) Open(t *rdd.Task, splits []Split) (rdd.Stream[T], error) {
+	return newPartition(t, splits, func(ctx context.Context, s Split) (rows[T], error) { return NewReaderWhere[T](ctx, s, src.Where) }), nil
 }
 
-type columnSource struct{ Columns []Select }
+type columnSource struct {
+	Columns []Select
+	Where   Predicate
+}
 
 func (c columnSource) Open(t *rdd.Task, splits []Split) (rdd.Stream[Batch], error) {
 	return newPartition(t, splits, func(ctx context.Context, s Split) (rows[Batch], error) {
-		r, err := NewColumnReader(ctx, s, c.Columns...)
+		r, err := NewColumnReaderWhere(ctx, s, c.Where, c.Columns...)
 		return &batchRows{ColumnReader: r}, err
 	}), nil
 }
@@ -136,6 +155,9 @@ func (b *batchRows) Next() ([]Batch, error) {
 // Write writes a dataset of structs into a directory, one file a partition (part-00000.parquet). Nothing shows under its final
 // name before every task is done; the file _SUCCESS comes last. FileWriter says
 // how fields become columns, filesys.Output what happens on failure.
+//
+// With PartitionBy, each partition of the dataset writes a file into every directory that its rows belong to. Partition the dataset by the same fields first
+// if it has many directories, or there will be as many files as the product.
 func Write[T any](ctx context.Context, r rdd.RDD[T], uri string, options ...WriteOptions) error {
 	var o WriteOptions
 	if len(options) > 0 {
@@ -143,6 +165,9 @@ func Write[T any](ctx context.Context, r rdd.RDD[T], uri string, options ...Writ
 	}
 	if _, err := o.codec(); err != nil {
 		return err
+	}
+	if _, err := partitionFields(reflect.TypeFor[T](), o.PartitionBy); err != nil {
+		return fmt.Errorf("write %s: %w", uri, err)
 	}
 	if err := r.Err(); err != nil {
 		return err
@@ -175,18 +200,18 @@ func (o writeOp[T]) Compute(t *rdd.Task, p int) (rdd.Stream[filesys.TaskFile], e
 	if err != nil {
 		return nil, err
 	}
-	w, err := NewPartWriter[T](t.Context(), o.Output, p, o.Options)
+	w, err := newTaskWriter[T](t.Context(), o.Output, p, o.Options)
 	if err != nil {
 		return nil, err
 	}
-	t.OnDone(func(bool) { _ = w.Abort() })
+	t.OnDone(func(bool) { w.abort() })
 	for {
 		rows, err := in.Next()
 		if err == io.EOF {
 			break
 		}
 		if err == nil {
-			err = w.Write(rows)
+			err = w.write(rows)
 		}
 		if err != nil {
 			return nil, err
@@ -195,11 +220,13 @@ func (o writeOp[T]) Compute(t *rdd.Task, p int) (rdd.Stream[filesys.TaskFile], e
 	if err := t.AskCommit(); err != nil {
 		return nil, err
 	}
-	f, err := w.Close()
+	files, err := w.close()
 	if err != nil {
 		return nil, err
 	}
-	t.RowsWritten += f.Rows
-	t.BytesWritten += f.Bytes
-	return rdd.StreamOf([]filesys.TaskFile{f}), nil
+	for _, f := range files {
+		t.RowsWritten += f.Rows
+		t.BytesWritten += f.Bytes
+	}
+	return rdd.StreamOf(files), nil
 }

@@ -95,3 +95,39 @@ func ExampleReadColumns() {
 	// Output:
 	// [{1 5} {1 3} {2 4}] <nil>
 }
+
+func ExampleWhere() {
+	ctx := context.Background()
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	type sale struct {
+		Year  int32   `parquet:"year"`
+		Month int32   `parquet:"month"`
+		Shop  *string `parquet:"shop"`
+		Euros float64 `parquet:"euros"`
+	}
+	north := "north/1"
+	rows := rdd.Parallelize(sc, []sale{{2025, 12, &north, 7}, {2026, 1, nil, 8}, {2026, 1, &north, 9}, {2026, 2, &north, 10}}, 1)
+	err := parquetio.Write(ctx, rows, "mem://sales/all", parquetio.WriteOptions{PartitionBy: []string{"year", "month", "shop"}})
+	fmt.Println(err)
+	files, _ := filesys.Expand(ctx, "mem://sales/all")
+	for _, f := range files {
+		fmt.Println(f.URI)
+	}
+
+	// Directories that cannot match are not opened; year comes from the path.
+	year, euros := parquetio.Col[int]("year"), parquetio.Col[float64]("euros")
+	where := parquetio.And(year.Eq(2026), euros.Ge(9))
+	fmt.Println(where)
+	good := parquetio.Where[sale](sc, "mem://sales/all", where)
+	amounts := rdd.Map(good, func(s sale) string { return fmt.Sprintf("%d-%02d %s %g", s.Year, s.Month, *s.Shop, s.Euros) })
+	fmt.Println(amounts.Collect(ctx))
+	// Output:
+	// <nil>
+	// mem://sales/all/year=2025/month=12/shop=north%2F1/part-00000.parquet
+	// mem://sales/all/year=2026/month=1/shop=__HIVE_DEFAULT_PARTITION__/part-00000.parquet
+	// mem://sales/all/year=2026/month=1/shop=north%2F1/part-00000.parquet
+	// mem://sales/all/year=2026/month=2/shop=north%2F1/part-00000.parquet
+	// (year = 2026 and euros >= 9)
+	// [2026-01 north/1 9 2026-02 north/1 10] <nil>
+}

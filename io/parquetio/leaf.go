@@ -16,6 +16,10 @@ type leafColumn interface {
 	gather(n int) error
 	// levels are those of the gathered entries.
 	levels() (rep, def []byte)
+	// skip passes over the next n rows.
+	skip(n int) error
+	// seek goes to a page that begins a row.
+	seek(pages []pageLocation, i int) error
 	// finish checks that the chunk has no more entries than its rows, and closes it.
 	finish() error
 	close()
@@ -153,6 +157,35 @@ func (l *leaf[V]) appendTo(vals []V, k int) ([]V, error) {
 	}
 	l.vpos += k
 	return vals, nil
+}
+
+func (l *leaf[V]) skip(n int) error {
+	if l.node.maxRep > 0 {
+		return l.gather(n)
+	}
+	for n > 0 {
+		if l.pos == l.page.entries {
+			if err := l.load(); err == io.EOF {
+				return l.fail(errShort)
+			} else if err != nil {
+				return err
+			}
+			continue
+		}
+		k := min(n, l.page.entries-l.pos)
+		l.vpos += k
+		if l.page.def != nil {
+			l.vpos += bytes.Count(l.page.def[l.pos:l.pos+k], []byte{l.node.maxDef}) - k
+		}
+		l.pos += k
+		n -= k
+	}
+	return nil
+}
+
+func (l *leaf[V]) seek(pages []pageLocation, i int) error {
+	l.page, l.pos, l.vpos = page{}, 0, 0
+	return l.fail(l.src.skipTo(pages, i))
 }
 
 // gather reads the entries of n rows. In a repeated column a row ends where

@@ -50,7 +50,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,21 +84,26 @@ const footerReaders = 16
 // PlanSplits divides the row groups of files into partitions, in the files'
 // order. It reads the footer of each file. Files without rows yield nothing.
 func PlanSplits(ctx context.Context, files []filesys.Info, o filesys.SplitOptions) ([][]Split, error) {
-	return planSplits(ctx, files, o, func(*node) error { return nil })
+	return planSplits(ctx, files, o, Predicate{}, func(*node) error { return nil })
 }
 
-// planSplits is PlanSplits with a look at the schema of each file.
-func planSplits(ctx context.Context, files []filesys.Info, o filesys.SplitOptions, check func(*node) error) ([][]Split, error) {
+// planSplits is PlanSplits with a look at the schema of each file, for the row groups that may match a predicate.
+func planSplits(ctx context.Context, files []filesys.Info, o filesys.SplitOptions, where Predicate, check func(*node) error) ([][]Split, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	listed := len(files)
+	files = slices.DeleteFunc(slices.Clone(files), func(f filesys.Info) bool {
+		return !mayPath(partitionValues(f.URI), where, false)
+	})
 	groups := make([][]Split, len(files)) // one split a row group
+	skipped := make([]int, len(files))
 	errs := make([]error, len(files))
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range min(footerReaders, len(files)) {
 		wg.Go(func() {
 			for i := range next {
-				if groups[i], errs[i] = rowGroups(ctx, files[i], check); errs[i] != nil {
+				if groups[i], skipped[i], errs[i] = rowGroups(ctx, files[i], where, check); errs[i] != nil {
 					cancel()
 				}
 			}
@@ -118,6 +125,14 @@ func planSplits(ctx context.Context, files []filesys.Info, o filesys.SplitOption
 		return nil, first
 	}
 
+	if where.Op != "" {
+		left, out := 0, 0
+		for i := range files {
+			left += len(groups[i])
+			out += skipped[i]
+		}
+		slog.Debug("planned to read Parquet", "where", where.String(), "files", listed, "filesSkipped", listed-len(files), "rowGroups", left+out, "rowGroupsSkipped", out)
+	}
 	var all []Split
 	var pieces []filesys.Piece
 	var total int64
@@ -157,20 +172,30 @@ func splitOf(info filesys.Info) Split {
 }
 
 // rowGroups describes each row group of a file as a split.
-func rowGroups(ctx context.Context, info filesys.Info, check func(*node) error) (splits []Split, err error) {
+func rowGroups(ctx context.Context, info filesys.Info, where Predicate, check func(*node) error) (splits []Split, skipped int, err error) {
 	s := splitOf(info)
 	f, err := openFile(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer func() { _ = f.close() }()
 	defer guard(s.URI, &err)
 	if err := check(f.root); err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.URI, err)
+		return nil, 0, fmt.Errorf("read %s: %w", s.URI, err)
+	}
+	var matches *test
+	if where.Op != "" {
+		if matches, err = compileTest(f.root, where, false); err != nil {
+			return nil, 0, fmt.Errorf("read %s: %w", s.URI, err)
+		}
 	}
 	for i := range f.meta.groups {
 		g := &f.meta.groups[i]
 		if g.rows == 0 {
+			continue
+		}
+		if matches != nil && !matches.mayGroup(f.meta, g) {
+			skipped++
 			continue
 		}
 		s.First, s.Last, s.Rows, s.Bytes = i, i+1, g.rows, 0
@@ -179,7 +204,7 @@ func rowGroups(ctx context.Context, info filesys.Info, check func(*node) error) 
 		}
 		splits = append(splits, s)
 	}
-	return splits, nil
+	return splits, skipped, nil
 }
 
 // ReadSchema describes the first file of those that the URI stands for.
@@ -199,6 +224,9 @@ func ReadSchema(ctx context.Context, uri string) (Schema, error) {
 	s := Schema{Rows: f.meta.rows, RowGroups: len(f.meta.groups)}
 	for _, c := range f.root.children {
 		s.Fields = append(s.Fields, c.field())
+	}
+	for _, v := range f.root.constants {
+		s.Fields = append(s.Fields, Field{Name: v.name, Type: "string", Optional: v.null})
 	}
 	return s, nil
 }
@@ -263,6 +291,10 @@ func openFile(ctx context.Context, s Split) (f *file, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.URI, err)
 	}
+	f.root.constants = partitionValues(s.URI)
+	f.root.children = slices.DeleteFunc(f.root.children, func(n *node) bool { // as in Spark, the path hides a column of its name
+		return slices.ContainsFunc(f.root.constants, func(v partitionValue) bool { return v.name == n.name })
+	})
 	return f, f.check()
 }
 

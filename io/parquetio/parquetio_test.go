@@ -203,7 +203,7 @@ func TestRoundTrip(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, n := range []int{0, 1, 5000} {
 		rows := random(rng, n)
-		for _, compression := range []string{"", "zstd", "gzip", "none"} {
+		for _, compression := range []string{"", "zstd", "gzip", "none", "lz4_raw"} {
 			uri := filepath.Join(t.TempDir(), "x.parquet")
 			w, err := NewFileWriter[everything](t.Context(), uri, WriteOptions{Compression: compression, RowGroupRows: 2345})
 			if err != nil {
@@ -555,6 +555,18 @@ func TestWriterRefuses(t *testing.T) {
 			return err
 		},
 		"scalar": func() error { _, err := NewFileWriter[int](t.Context(), "mem://w/x", WriteOptions{}); return err },
+		"decimal": func() error {
+			_, err := NewFileWriter[struct{ D []Decimal }](t.Context(), "mem://w/x", WriteOptions{})
+			return err
+		},
+		"bloom": func() error {
+			_, err := NewFileWriter[point](t.Context(), "mem://w/x", WriteOptions{BloomFilters: []string{"Z"}})
+			return err
+		},
+		"order": func() error {
+			_, err := NewFileWriter[point](t.Context(), "mem://w/x", WriteOptions{SortedBy: []string{"-Z"}})
+			return err
+		},
 		"compression": func() error {
 			_, err := NewFileWriter[point](t.Context(), "mem://w/x", WriteOptions{Compression: "rar"})
 			return err

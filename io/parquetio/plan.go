@@ -27,8 +27,9 @@ type scalarParts interface {
 
 // plan is how the rows of a file with some schema become values of a struct type.
 type plan struct {
-	root    part
-	columns []leafColumn
+	root     part
+	columns  []leafColumn
+	complete bool // every field is filled
 }
 
 // compilePlan matches the fields of a struct type with the columns of a schema.
@@ -39,7 +40,26 @@ func compilePlan(root *node, t reflect.Type) (*plan, error) {
 	p := &plan{}
 	var err error
 	p.root, err = p.structure(root, t, slots{}, false)
+	p.complete = err == nil && fillsAll(p.root, t)
 	return p, err
+}
+
+// fillsAll tells whether a part leaves nothing of a value as it was.
+func fillsAll(p part, t reflect.Type) bool {
+	switch p := p.(type) {
+	case *present:
+		return fillsAll(p.part, t)
+	case *structPart:
+		if len(p.members) < t.NumField() {
+			return false
+		}
+		for _, m := range p.members {
+			if !fillsAll(m.part, t.Field(m.index).Type) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // add makes a part for node n and a field of type t. s are the slots of the
@@ -150,6 +170,18 @@ func (p *plan) structure(n *node, t reflect.Type, s slots, nullZero bool) (part,
 			return nil, fmt.Errorf("field %v.%s: %w: name one in the field's tag, `parquet:\"NAME\"`", t, f.Name, err)
 		}
 		if at < 0 {
+			name := f.Name
+			if tag.name != "" {
+				name = tag.name
+			}
+			if v, ok := n.partition(name); ok {
+				inner, err := constant(v, f.Type, nullZero || tag.nullZero)
+				if err != nil {
+					return nil, fmt.Errorf("field %v.%s: %w", t, f.Name, err)
+				}
+				out.members = append(out.members, member{i, inner})
+				continue
+			}
 			return nil, missing(n, t, f, tag, names)
 		}
 		inner, err := p.add(n.children[at], f.Type, s, nullZero || tag.nullZero)

@@ -19,7 +19,12 @@ type Reader[T any] struct {
 // NewReader opens the split's file and matches its columns with T's fields. The
 // reader must be closed.
 func NewReader[T any](ctx context.Context, s Split) (*Reader[T], error) {
-	b, err := newBatchReader(ctx, s, func(root *node) (*plan, error) {
+	return NewReaderWhere[T](ctx, s, Predicate{})
+}
+
+// NewReaderWhere is NewReader for the rows for which the predicate is true. What row groups and pages it can, it skips unread.
+func NewReaderWhere[T any](ctx context.Context, s Split, where Predicate) (*Reader[T], error) {
+	b, err := newBatchReader(ctx, s, where, func(root *node) (*plan, error) {
 		return compilePlan(root, reflect.TypeFor[T]())
 	})
 	if err != nil {
@@ -40,14 +45,34 @@ func (r *Reader[T]) Next() (rows []T, err error) {
 		r.rows = make([]T, min(BatchRows, r.batch.split.Rows))
 	}
 	rows = r.rows[:n]
-	// What the last batch left must not show through in fields without a column.
-	clear(rows)
+	if !r.batch.plan.complete {
+		// What the last batch left must not show through in fields without a column.
+		clear(rows)
+	}
 	if err := r.batch.plan.root.fill(viewOf(reflect.ValueOf(rows))); err != nil {
 		return nil, r.batch.fail(err)
+	}
+	if r.batch.kept < n {
+		rows = keepOnly(rows, r.batch.keep)
 	}
 	r.batch.advance(n)
 	return rows, nil
 }
+
+// keepOnly moves the elements that are kept to the front.
+func keepOnly[V any](values []V, keep []bool) []V {
+	n := 0
+	for i, k := range keep {
+		if k {
+			values[n] = values[i]
+			n++
+		}
+	}
+	return values[:n]
+}
+
+// Skipped tells what the predicate has saved so far.
+func (r *Reader[T]) Skipped() Skipped { return r.batch.skipped }
 
 // Close releases the file. It may be called more than once.
 func (r *Reader[T]) Close() error { return r.batch.close() }
@@ -55,23 +80,35 @@ func (r *Reader[T]) Close() error { return r.batch.close() }
 // batchReader walks through the row groups of a split, a batch at a time, whatever
 // the rows become.
 type batchReader struct {
-	split  Split
-	file   *file
-	plan   *plan
-	chunk  []*chunk // one for each column of the plan
-	group  int      // to open next
-	left   int64    // rows of the open row group still to be read
-	row    int64    // number in the file of the next row
-	err    error
-	closed bool
+	ctx     context.Context
+	split   Split
+	file    *file
+	plan    *plan
+	test    *test            // nil for all rows
+	conds   []*condition     // of test, with a column each
+	columns []leafColumn     // of the plan, then of the conditions
+	chunk   []*chunk         // one for each column
+	buffers [][]byte         // what row groups are fetched into
+	group   int              // to open next
+	left    int64            // rows of the open row group still to be read
+	row     int64            // number in the file of the next row
+	at      int64            // number in the row group of the next row
+	ranges  []rowRange       // what is still to be read of the row group after left
+	partial bool             // not all of the row group is read
+	pages   [][]pageLocation // of the columns, if partial
+	keep    []bool           // of the batch
+	kept    int
+	skipped Skipped
+	err     error
+	closed  bool
 }
 
-func newBatchReader(ctx context.Context, s Split, compile func(*node) (*plan, error)) (b *batchReader, err error) {
+func newBatchReader(ctx context.Context, s Split, where Predicate, compile func(*node) (*plan, error)) (b *batchReader, err error) {
 	f, err := openFile(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	b = &batchReader{split: s, file: f, group: s.First}
+	b = &batchReader{ctx: ctx, split: s, file: f, group: s.First}
 	defer func() {
 		if err != nil {
 			_ = f.close()
@@ -85,8 +122,18 @@ func newBatchReader(ctx context.Context, s Split, compile func(*node) (*plan, er
 	if s.First < 0 || s.Last > len(groups) || s.First > s.Last {
 		return nil, fmt.Errorf("read %s: the split asks for row groups %d to %d of %d", s.URI, s.First, s.Last, len(groups))
 	}
-	for _, c := range b.plan.columns {
-		b.chunk = append(b.chunk, &chunk{ctx: ctx, file: f.source, fileEnd: s.Size - 8, node: c.info(), readSize: max(minRead, maxBuffered/len(b.plan.columns))})
+	if where.Op != "" {
+		if b.test, err = compileTest(f.root, where, false); err != nil {
+			return nil, fmt.Errorf("read %s: %w", s.URI, err)
+		}
+		b.conds = b.test.conditions(nil)
+	}
+	b.columns = slices.Clone(b.plan.columns)
+	for _, c := range b.conds {
+		b.columns = append(b.columns, c.column)
+	}
+	for _, c := range b.columns {
+		b.chunk = append(b.chunk, &chunk{ctx: ctx, file: f.source, fileEnd: s.Size - 8, node: c.info()})
 	}
 	for _, g := range groups[:s.First] {
 		b.row += g.rows
@@ -100,45 +147,198 @@ func (b *batchReader) start(limit int) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	for b.left == 0 {
-		if err := b.nextGroup(); err != nil {
+	for {
+		for b.left == 0 {
+			if err := b.nextRange(); err != nil {
+				return 0, b.fail(err)
+			}
+		}
+		n := int(min(int64(limit), b.left))
+		some, err := b.choose(n)
+		if err == nil && !some {
+			err = b.skip(b.plan.columns, n)
+			b.advance(n)
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return 0, b.fail(err)
 		}
-	}
-	n := int(min(int64(limit), b.left))
-	for _, c := range b.plan.columns {
-		if c.direct() {
-			continue
+		for _, c := range b.plan.columns {
+			if c.direct() {
+				continue
+			}
+			if err := c.gather(n); err != nil {
+				return 0, b.fail(err)
+			}
 		}
-		if err := c.gather(n); err != nil {
-			return 0, b.fail(err)
+		return n, nil
+	}
+}
+
+// choose decides which of the next n rows are read.
+func (b *batchReader) choose(n int) (some bool, err error) {
+	b.kept = n
+	if b.test == nil {
+		return true, nil
+	}
+	for _, c := range b.conds {
+		if err := c.column.gather(n); err != nil {
+			return false, err
 		}
 	}
-	return n, nil
+	b.keep = slices.Grow(b.keep[:0], n)[:n]
+	b.test.mask(b.keep)
+	b.kept = 0
+	for _, k := range b.keep {
+		if k {
+			b.kept++
+		}
+	}
+	b.skipped.Rows += int64(b.kept)
+	b.skipped.RowsFiltered += int64(n - b.kept)
+	return b.kept > 0, nil
+}
+
+func (b *batchReader) skip(columns []leafColumn, n int) error {
+	for _, c := range columns {
+		if err := c.skip(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextRange goes to the next rows of the row group that may match, or to the next row group.
+func (b *batchReader) nextRange() error {
+	if len(b.ranges) == 0 {
+		return b.nextGroup()
+	}
+	r := b.ranges[0]
+	b.ranges = b.ranges[1:]
+	for i, c := range b.columns {
+		if err := b.moveTo(i, c, r.from); err != nil {
+			return err
+		}
+	}
+	b.row += r.from - b.at
+	b.at, b.left = r.from, r.to-r.from
+	return nil
+}
+
+// moveTo takes column i to a row of the row group, past whole pages if it has an offset index.
+func (b *batchReader) moveTo(i int, c leafColumn, row int64) error {
+	from := b.at
+	if pages := b.pages[i]; len(pages) > 0 {
+		in := func(row int64) int {
+			k, found := slices.BinarySearchFunc(pages, row, func(p pageLocation, row int64) int { return cmp.Compare(p.row, row) })
+			if !found {
+				k--
+			}
+			return k
+		}
+		if k := in(row); k > in(max(0, from-1)) {
+			if err := c.seek(pages, k); err != nil {
+				return err
+			}
+			from = pages[k].row
+		}
+	}
+	for from < row {
+		n := min(row-from, BatchRows)
+		if err := c.skip(int(n)); err != nil {
+			return err
+		}
+		from += n
+	}
+	return nil
 }
 
 func (b *batchReader) nextGroup() error {
-	for _, c := range b.plan.columns {
-		if b.group > b.split.First {
-			if err := c.finish(); err != nil {
+	if b.group > b.split.First {
+		for _, c := range b.columns {
+			if b.partial {
+				c.close()
+			} else if err := c.finish(); err != nil {
 				return err
 			}
 		}
 	}
-	if b.group >= b.split.Last {
-		return io.EOF
+	b.partial = false
+	for {
+		if b.group >= b.split.Last {
+			return io.EOF
+		}
+		g := &b.file.meta.groups[b.group]
+		b.group++
+		read, err := b.prune(g)
+		if err != nil {
+			return err
+		}
+		if !read {
+			b.row += g.rows
+			b.partial = true
+			continue
+		}
+		if err := b.openGroup(g); err != nil {
+			return err
+		}
+		b.at = 0
+		if !b.partial {
+			b.left = g.rows
+		}
+		return nil
 	}
-	if err := b.openGroup(&b.file.meta.groups[b.group]); err != nil {
-		return err
+}
+
+// prune decides what of a row group is read.
+func (b *batchReader) prune(g *rowGroup) (read bool, err error) {
+	b.partial, b.ranges, b.left = false, nil, 0
+	if b.test == nil {
+		return true, nil
 	}
-	b.left = b.file.meta.groups[b.group].rows
-	b.group++
-	return nil
+	b.skipped.RowGroups++
+	if !b.test.mayGroup(b.file.meta, g) {
+		b.skipped.ByStatistics++
+		return false, nil
+	}
+	if may, err := b.test.mayBloom(b, g); err != nil || !may {
+		if err == nil {
+			b.skipped.ByBloomFilter++
+		}
+		return false, err
+	}
+	if b.ranges, err = b.test.ranges(b, g); err != nil {
+		return false, err
+	}
+	var rows int64
+	for _, r := range b.ranges {
+		rows += r.to - r.from
+	}
+	switch rows {
+	case g.rows:
+		b.ranges = nil
+		return true, nil
+	case 0:
+		b.skipped.ByColumnIndex++
+		return false, nil
+	}
+	b.skipped.RowsByPage += g.rows - rows
+	b.partial = true
+	b.pages = make([][]pageLocation, len(b.columns))
+	for i, c := range b.columns {
+		if b.pages[i], err = b.readPages(&g.columns[c.info().leaf]); err != nil {
+			return false, fmt.Errorf("column %q: %w", c.info().path, err)
+		}
+	}
+	return true, nil
 }
 
 func (b *batchReader) advance(n int) {
 	b.left -= int64(n)
 	b.row += int64(n)
+	b.at += int64(n)
 }
 
 // fail makes err the reader's last word, and tells the file and the row in it.
@@ -158,7 +358,7 @@ func (b *batchReader) close() error {
 	if b.closed {
 		return nil
 	}
-	for _, c := range b.plan.columns {
+	for _, c := range b.columns {
 		c.close()
 	}
 	err := b.file.close()
@@ -179,10 +379,15 @@ const (
 func (b *batchReader) openGroup(g *rowGroup) error {
 	fetched := make([][]byte, len(b.chunk))
 	at := make([]int64, len(b.chunk))
-	if err := b.fetch(g, fetched, at); err != nil {
-		return err
+	size := minRead
+	if !b.partial {
+		size = max(minRead, maxBuffered/max(1, len(b.columns)))
+		if err := b.fetch(g, fetched, at); err != nil {
+			return err
+		}
 	}
-	for i, c := range b.plan.columns {
+	for i, c := range b.columns {
+		b.chunk[i].readSize = size
 		if err := b.chunk[i].start(&g.columns[c.info().leaf], fetched[i], at[i]); err != nil {
 			return fmt.Errorf("column %q: %w", c.info().path, err)
 		}
@@ -197,7 +402,7 @@ func (b *batchReader) fetch(g *rowGroup, fetched [][]byte, at []int64) error {
 	order := make([]int, 0, len(b.chunk))
 	total := int64(0)
 	spans := make([]span, len(b.chunk))
-	for i, c := range b.plan.columns {
+	for i, c := range b.columns {
 		meta := &g.columns[c.info().leaf]
 		if meta.encrypted || meta.filePath != "" {
 			return nil // start says so
@@ -210,14 +415,20 @@ func (b *batchReader) fetch(g *rowGroup, fetched [][]byte, at []int64) error {
 		return nil
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(spans[i].from, spans[j].from) })
+	used := 0
 	for len(order) > 0 {
 		from, to, n := spans[order[0]].from, spans[order[0]].to, 1
 		for n < len(order) && spans[order[n]].from <= to+maxGap {
 			to = max(to, spans[order[n]].to)
 			n++
 		}
-		buf := grow(nil, int(to-from))
-		if err := readFull(b.chunk[0].ctx, b.file.source, buf, from); err != nil {
+		if used == len(b.buffers) {
+			b.buffers = append(b.buffers, nil)
+		}
+		buf := grow(b.buffers[used], int(to-from))
+		b.buffers[used] = buf
+		used++
+		if err := readFull(b.ctx, b.file.source, buf, from); err != nil {
 			return err
 		}
 		for _, i := range order[:n] {

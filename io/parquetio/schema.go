@@ -89,6 +89,8 @@ type node struct {
 
 	children []*node
 
+	constants []partitionValue // of the root: columns that the file's path holds
+
 	// scalar
 	leaf             int // the column's number in the file
 	kind             parquet.Kind

@@ -7,6 +7,7 @@ import (
 	"io"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -19,31 +20,45 @@ import (
 type WriteOptions struct {
 	// Mode says what to do when the directory has content, default filesys.ErrorIfExists.
 	Mode filesys.SaveMode
-	// Compression is "snappy" (default), "zstd", "gzip" or "none".
+	// Compression is "snappy" (default), "zstd", "lz4_raw", "gzip" or "none". LZ4_RAW is the least work to read, but
+	// old readers lack it.
 	Compression string
 	// RowGroupRows bounds the rows of a row group; the default 0 makes row
 	// groups of about 64 MiB in memory, at most 1,048,576 rows.
 	RowGroupRows int64
+	// BloomFilters names columns (dotted paths) that get a Bloom filter of 10 bits a value, by which Where skips row groups
+	// on Eq and In. It pays for columns of many different values by which single rows are looked up.
+	BloomFilters []string
+	// SortedBy names the columns by which the rows of each partition are in order, for the metadata of the file; a name after a minus is in
+	// descending order. Nothing is sorted here.
+	SortedBy []string
+	// PartitionBy names fields of T whose values become directories (year=2026/month=3), as Spark's partitionBy does; the files then
+	// lack these columns, and Read gets them back from the paths. See Write.
+	PartitionBy []string
 }
 
 func (o WriteOptions) codec() (compress.Codec, error) {
 	switch strings.ToLower(o.Compression) {
 	case "", "snappy":
-		return &parquet.Snappy, nil
+		return snappyCodec{}, nil
 	case "zstd":
-		return &parquet.Zstd, nil
+		return fastZstd, nil
+	case "lz4_raw":
+		return lz4Codec{}, nil
 	case "gzip":
 		return &parquet.Gzip, nil
 	case "none", "uncompressed":
 		return &parquet.Uncompressed, nil
 	}
-	return nil, fmt.Errorf("write Parquet: unknown compression %q: use snappy, zstd, gzip or none", o.Compression)
+	return nil, fmt.Errorf("write Parquet: unknown compression %q: use snappy, zstd, lz4_raw, gzip or none", o.Compression)
 }
 
 const (
 	rowGroupBytes   = 64 << 20
 	maxRowGroupRows = 1 << 20
-	stringEstimate  = 16 // bytes of a string or slice beyond its header
+	stringEstimate  = 16      // bytes of a string or slice beyond its header
+	maxDictionary   = 1 << 20 // of a column of texts; beyond it, they are written plain
+	bloomBits       = 10      // a value: one in a hundred is found that is not there
 )
 
 // FileWriter writes structs to one Parquet file. It is for one goroutine.
@@ -94,10 +109,18 @@ func newFileWriter[T any](out filesys.Writer, uri string, o WriteOptions) (w *Fi
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", uri, err)
 	}
+	fields, err := partitionFields(t, o.PartitionBy)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", uri, err)
+	}
+	for _, f := range fields { // in the path instead
+		at := slices.IndexFunc(tags, func(o parquet.StructTagOption) bool { return len(o.ColumnPath) == 1 && o.ColumnPath[0] == f.goName })
+		tags[at].StructTag = `parquet:"-"`
+	}
 	// The library panics on types and tags that it cannot write.
 	defer guardWrite(uri, &err)
 	w = &FileWriter[T]{uri: uri, out: out}
-	w.w = parquet.NewGenericWriter[T](&countingWriter{out, &w.bytes}, &parquet.WriterConfig{
+	config := &parquet.WriterConfig{
 		Compression:        codec,
 		DataPageStatistics: true,
 		MaxRowsPerRowGroup: rows,
@@ -106,8 +129,51 @@ func newFileWriter[T any](out filesys.Writer, uri string, o WriteOptions) (w *Fi
 		PageBufferSize:     parquet.DefaultPageBufferSize,
 		WriteBufferSize:    1 << 20,
 		DataPageVersion:    1, // what every reader understands
-	})
+		DictionaryMaxBytes: maxDictionary,
+	}
+	schema := parquet.SchemaOf(*new(T), schemaOptions(tags)...)
+	for _, name := range o.BloomFilters {
+		path, err := columnPath(schema, name)
+		if err != nil {
+			return nil, fmt.Errorf("write %s: Bloom filter: %w", uri, err)
+		}
+		config.BloomFilters = append(config.BloomFilters, parquet.SplitBlockFilter(bloomBits, path...))
+	}
+	for _, name := range o.SortedBy {
+		name, descending := strings.CutPrefix(name, "-")
+		path, err := columnPath(schema, name)
+		if err != nil {
+			return nil, fmt.Errorf("write %s: order: %w", uri, err)
+		}
+		column := parquet.Ascending(path...)
+		if descending {
+			column = parquet.Descending(path...)
+		}
+		config.Sorting.SortingColumns = append(config.Sorting.SortingColumns, column)
+	}
+	w.w = parquet.NewGenericWriter[T](&countingWriter{out, &w.bytes}, config)
 	return w, nil
+}
+
+func schemaOptions(tags []parquet.StructTagOption) []parquet.SchemaOption {
+	options := make([]parquet.SchemaOption, len(tags))
+	for i := range tags {
+		options[i] = &tags[i]
+	}
+	return options
+}
+
+// columnPath finds a column of the schema to be written.
+func columnPath(schema *parquet.Schema, name string) ([]string, error) {
+	path := strings.Split(name, ".")
+	if _, ok := schema.Lookup(path...); ok {
+		return path, nil
+	}
+	var names []string
+	for _, c := range schema.Columns() {
+		names = append(names, strings.Join(c, "."))
+	}
+	return nil, fmt.Errorf("there is no column %q: the columns are: %s", name, strings.Join(names, ", "))
 }
 
 type countingWriter struct {
@@ -181,6 +247,13 @@ func writeTags(t reflect.Type, path []string, depth int) ([]parquet.StructTagOpt
 		base := f.Type
 		for base.Kind() == reflect.Pointer {
 			base = base.Elem()
+		}
+		elem := base
+		for elem.Kind() == reflect.Slice || elem.Kind() == reflect.Pointer || elem.Kind() == reflect.Map {
+			elem = elem.Elem()
+		}
+		if elem == decimalType || elem == intervalType {
+			return nil, fmt.Errorf("field %v.%s: a %v is read but not written: write whole numbers with the tag `parquet:\"%s,decimal(SCALE:PRECISION)\"` on an int32 or int64", t, f.Name, elem, name)
 		}
 		plain := len(options) == 1 // nothing is prescribed
 		switch {
@@ -257,7 +330,11 @@ type PartWriter[T any] struct {
 
 // NewPartWriter starts the file of a partition. It must be closed or aborted.
 func NewPartWriter[T any](ctx context.Context, o filesys.Output, partition int, options WriteOptions) (*PartWriter[T], error) {
-	out, err := o.CreateTask(ctx, partition, ".parquet")
+	return newPartWriter[T](ctx, o, partition, "", ".parquet", options)
+}
+
+func newPartWriter[T any](ctx context.Context, o filesys.Output, partition int, dir, extension string, options WriteOptions) (*PartWriter[T], error) {
+	out, err := o.CreateTaskIn(ctx, partition, dir, extension)
 	if err != nil {
 		return nil, err
 	}
