@@ -217,8 +217,8 @@ func loadLibSVM(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d 
 	if err := tooMany(uri, "1", len(shape.Labels)); err != nil {
 		return d, err
 	}
-	make := rowMaker{Size: shape.Features}
-	if make.Numbers, err = classes(shape.Labels); err != nil {
+	maker := rowMaker{Size: shape.Features}
+	if maker.Numbers, err = classes(shape.Labels); err != nil {
 		return d, err
 	}
 	d.labels = numberNames(shape.Labels)
@@ -235,13 +235,13 @@ func loadLibSVM(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d 
 				return d, fmt.Errorf("%s has label %v, which %s does not: train with all labels", o.test, x, uri)
 			}
 		}
-		make.Size = max(make.Size, there.Features)
-		d.train, d.test = make.blocks(rows), make.blocks(test)
+		maker.Size = max(maker.Size, there.Features)
+		d.train, d.test = maker.blocks(rows), maker.blocks(test)
 	case o.train == "" && o.fraction > 0:
 		parts := rdd.RandomSplit(rows, []float64{1 - o.fraction, o.fraction}, uint64(o.seed))
-		d.train, d.test = make.blocks(parts[0]), make.blocks(parts[1])
+		d.train, d.test = maker.blocks(parts[0]), maker.blocks(parts[1])
 	default:
-		d.train = make.blocks(rows)
+		d.train = maker.blocks(rows)
 		d.test = d.train
 	}
 	return d, nil

@@ -17,8 +17,8 @@
 // OWL-QN; with bounds by projected L-BFGS (package optim).
 //
 // The search runs over centred and scaled features, whatever standardization says, since the minimum is the same and is found sooner. Without L1 and bounds,
-// and with up to 512 features, it goes further: another job sums the products of all pairs of features, and the search runs in coordinates in which
-// these are uncorrelated and of equal size. It then takes few iterations whatever the features' correlations, and stops close to the minimum.
+// and with up to 512 features, it goes further: a job measures the curvature on a sample of the rows, and the search runs in coordinates in which it is the
+// same in all directions; after some iterations it is measured anew. It then takes few iterations whatever the features' correlations, and stops close to the minimum.
 //
 // # Invariants
 //

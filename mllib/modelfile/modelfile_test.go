@@ -26,7 +26,7 @@ func line() *modelfile.File {
 	f := modelfile.New(kind, 2)
 	f.Set("settings", settings{RegParam: 0.1, Names: []string{"a", "b"}})
 	f.Set("seed", int64(math.MaxInt64))
-	modelfile.SetArray(f, "slopes", []float64{1.5, math.NaN(), math.Inf(1), -0.0, math.SmallestNonzeroFloat64})
+	modelfile.SetArray(f, "slopes", []float64{1.5, math.NaN(), math.Inf(1), 0, math.SmallestNonzeroFloat64})
 	modelfile.SetArray(f, "f32", []float32{1, 2.5})
 	modelfile.SetArray(f, "i64", []int64{math.MinInt64, 7})
 	modelfile.SetArray(f, "i32", []int32{math.MinInt32, 7, 9})
@@ -138,8 +138,8 @@ func TestRefused(t *testing.T) {
 	good := encode(t, line())
 	change := func(f func(b []byte) []byte) []byte { return f(bytes.Clone(good)) }
 	end := 24 + binary.LittleEndian.Uint32(good[12:])
-	inHeader := func(old, new string) []byte {
-		head := bytes.Replace(good[24:end], []byte(old), []byte(new), 1)
+	inHeader := func(before, after string) []byte {
+		head := bytes.Replace(good[24:end], []byte(before), []byte(after), 1)
 		head = append(head, bytes.Repeat([]byte(" "), -len(head)&7)...)
 		b := slices.Concat(good[:24], head, good[end:])
 		binary.LittleEndian.PutUint32(b[12:], uint32(len(head)))
