@@ -21,6 +21,7 @@ import (
 
 	"github.com/spark-go/spark-go/driver"
 	"github.com/spark-go/spark-go/io/filesys"
+	_ "github.com/spark-go/spark-go/io/hdfsfs" // the input lies there if there is a server
 	"github.com/spark-go/spark-go/io/parquetio"
 	"github.com/spark-go/spark-go/io/s3fs"
 	"github.com/spark-go/spark-go/io/textio"
@@ -123,11 +124,22 @@ func TestKilledJobs(t *testing.T) {
 		kills = 10
 	}
 	server := s3fs.StartGateway(t)
-	proxy := s3fs.StartProxy(t, server)
 	s3fs.Use(t, server)
 	s3fs.MakeBucket(t, "jobs")
 	ctx := t.Context()
 	input := filepath.Join(t.TempDir(), "in.parquet")
+	if hdfs := os.Getenv("SPARK_GO_TEST_HDFS"); hdfs != "" {
+		input = hdfs + "/spark-go-killed-jobs/in.parquet"
+		t.Cleanup(func() {
+			fsys, dir, err := filesys.Get(context.Background(), strings.TrimSuffix(input, "/in.parquet"))
+			if err == nil {
+				err = fsys.RemoveAll(context.Background(), dir)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	w, err := parquetio.NewFileWriter[rating](ctx, input, parquetio.WriteOptions{RowGroupRows: jobRows / 8})
 	if err != nil {
 		t.Fatal(err)
@@ -139,10 +151,25 @@ func TestKilledJobs(t *testing.T) {
 	if err := errors.Join(w.Write(rows), w.Close()); err != nil {
 		t.Fatal(err)
 	}
+	killJobs(t, server, input, "s3://jobs", kills, true)
+	if n := s3fs.Uploads(t, "jobs"); n != 0 {
+		t.Errorf("%d uploads are left", n)
+	}
+	// Where files are renamed: HDFS if there is a server, and the local disk.
+	killJobs(t, server, input, filepath.Join(t.TempDir(), "jobs"), kills, false)
+	if dir, ok := strings.CutSuffix(input, "/in.parquet"); ok && strings.HasPrefix(dir, "hdfs:") {
+		killJobs(t, server, input, dir+"/jobs", kills, false)
+	}
+}
+
+// killJobs runs jobs that write below root and kills them; half of them at one of their requests to S3, if there are any.
+func killJobs(t *testing.T, server, input, root string, kills int, requested bool) {
+	ctx := t.Context()
+	proxy := s3fs.StartProxy(t, server)
 	// A run without harm shows how many requests and how long a job takes.
 	proxy.OnRequest(nil)
 	began := time.Now()
-	p := start(t, proxy.Addr(), input, "s3://jobs/first", filesys.ErrorIfExists)
+	p := start(t, proxy.Addr(), input, root+"/first", filesys.ErrorIfExists)
 	if err := p.cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, &p.output)
 	}
@@ -181,7 +208,7 @@ func TestKilledJobs(t *testing.T) {
 		}
 		return sums
 	}
-	wantParquet, wantText := state("s3://jobs/first/parquet"), state("s3://jobs/first/text")
+	wantParquet, wantText := state(root+"/first/parquet"), state(root+"/first/text")
 	if wantParquet == "" || wantText == "" {
 		t.Fatal("the first run left no output")
 	}
@@ -190,12 +217,12 @@ func TestKilledJobs(t *testing.T) {
 		driverDies := i%2 == 0
 		what := map[bool]string{true: "driver", false: "executor"}[driverDies]
 		mode := []filesys.SaveMode{filesys.ErrorIfExists, filesys.Overwrite}[i/2%2]
-		dir := fmt.Sprintf("s3://jobs/%d", i)
+		dir := fmt.Sprintf("%s/%d", root, i)
 		if mode == filesys.Overwrite {
-			dir = "s3://jobs/first" // which has an output that must not get lost
+			dir = root + "/first" // which has an output that must not get lost
 		}
 		// Half of the kills come at a moment, half at a request.
-		at := 1 + rng.IntN(requests)
+		at, byRequest := 1+rng.IntN(max(requests, 1)), requested && i%4 < 2
 		moment := time.Duration(rng.Int64N(int64(took)))
 		var p *process
 		var once sync.Once
@@ -211,17 +238,18 @@ func TestKilledJobs(t *testing.T) {
 		}
 		started := make(chan struct{})
 		proxy.OnRequest(func(n int) {
-			if i%4 < 2 && n == at {
+			if byRequest && n == at {
 				<-started
 				kill()
 			}
 		})
 		p = start(t, proxy.Addr(), input, dir, mode)
 		close(started)
-		if i%4 >= 2 {
+		if !byRequest {
 			time.AfterFunc(moment, kill)
 		}
 		err := p.cmd.Wait()
+		once.Do(func() {}) // what comes too late must not hit the next run
 		t.Logf("kill %d: %s at request %d or %v, mode %s: fired %v, %v", i, what, at, moment.Round(time.Millisecond), mode, fired, err)
 		if !driverDies && err != nil {
 			t.Errorf("the job did not survive the death of an executor: %v: %s", err, &p.output)
@@ -246,10 +274,7 @@ func TestKilledJobs(t *testing.T) {
 			}
 		}
 	}
-	if n := s3fs.Uploads(t, "jobs"); n != 0 {
-		t.Errorf("%d uploads are left", n)
-	}
-	for f, err := range filesys.Walk(ctx, "s3://jobs/") {
+	for f, err := range filesys.Walk(ctx, root) {
 		if err != nil || strings.Contains(f.Path, "/_temporary/") {
 			t.Errorf("left over: %s, %v", f.Path, err)
 		}
