@@ -1,3 +1,11 @@
+// Package feature turns the columns of tables into what trainers iterate over.
+//
+// [ReadBlocks] goes from the column pages of Parquet straight to blocks of rows, without a struct or a vector for each row; [Pack] makes blocks of vectors.
+//
+// # Invariants
+//
+//   - Blocks hold the rows in their order. A row is left out only where a random part of the rows was asked for.
+//   - Nothing is made up: a null, a list of another length, or a label without a number is an error that names row and column.
 package feature
 
 import (
