@@ -135,9 +135,14 @@ func (lz4Codec) Encode(dst, src []byte) ([]byte, error) {
 	return dst[:n], err
 }
 
-// Decode serves the writer, which reads its pages again for Bloom filters. A block does not tell its size.
+// Decode serves the writer, which reads its pages again for Bloom filters. A block does not tell its size, but dst does: the library keeps
+// dst if what is returned is of the same length, so nothing else may be returned where dst has the room.
 func (lz4Codec) Decode(dst, src []byte) ([]byte, error) {
-	for size := max(cap(dst), 4*len(src)+64); ; size *= 2 {
+	size := cap(dst)
+	if size == 0 {
+		size = 4*len(src) + 64
+	}
+	for ; ; size *= 2 {
 		dst = slices.Grow(dst[:0], size)[:size]
 		n, err := lz4.UncompressBlock(src, dst)
 		if err == nil || size > maxExpansion*(len(src)+1) {
