@@ -115,8 +115,8 @@ const (
 	maxPacket   = 16 << 20 // Hadoop's bound
 )
 
-// packets reads the answer to a request for a block: a response message, then packets of checksums and data. It
-// hands out the same bytes, each packet after its checksums were compared.
+// packets reads the answer to a request for a block: a response message, then packets of checksums and data. It compares
+// the checksums and hands out the same answer as if there were none, so that the client need not compare them again.
 type packets struct {
 	in      io.Reader
 	buf     []byte // what was read
@@ -128,7 +128,7 @@ type packets struct {
 }
 
 func newPackets(in io.Reader) *packets {
-	return &packets{in: in, buf: make([]byte, 0, 128<<10)}
+	return &packets{in: in, buf: make([]byte, 0, 256<<10)}
 }
 
 // need makes n bytes available from p.from.
@@ -217,7 +217,7 @@ func (p *packets) response() ([]byte, error) {
 }
 
 // parseResponse reads from a BlockOpResponseProto its status (0 for success) and from its checksum information the kind (0 none, 1 CRC-32, 2 CRC-32C) and
-// the bytes for each checksum.
+// the bytes for each checksum. It sets the kind in the message to 0.
 func parseResponse(message []byte) (status, kind uint64, chunk int, err error) {
 	var size uint64
 	err = fields(message, func(number protowire.Number, value uint64, body []byte) error {
@@ -229,7 +229,7 @@ func parseResponse(message []byte) (status, kind uint64, chunk int, err error) {
 				if number != 1 {
 					return nil
 				}
-				return fields(body, func(number protowire.Number, value uint64, _ []byte) error { // ChecksumProto
+				err := fields(body, func(number protowire.Number, value uint64, _ []byte) error { // ChecksumProto
 					switch number {
 					case 1:
 						kind = value
@@ -238,6 +238,11 @@ func parseResponse(message []byte) (status, kind uint64, chunk int, err error) {
 					}
 					return nil
 				})
+				// Field 1 as servers write it, with one byte of value; otherwise the client will find fault with the packets.
+				if err == nil && len(body) >= 2 && body[0] == 1<<3 && body[1] < 0x80 {
+					body[1] = 0
+				}
+				return err
 			})
 		}
 		return nil
@@ -331,5 +336,9 @@ func (p *packets) packet() ([]byte, error) {
 		}
 		checksums = checksums[4:]
 	}
+	// The header moves up to the data, over the checksums.
+	packet = packet[sums:]
+	copy(packet, p.buf[p.from-n:p.from-n+6+header])
+	binary.BigEndian.PutUint32(packet, uint32(4+data))
 	return packet, nil
 }

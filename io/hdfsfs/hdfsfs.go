@@ -10,8 +10,8 @@
 //     ends. Up to 32 sessions of a file system read and ask in parallel; idle ones end after some seconds.
 //   - Every read and write of a connection has a time limit of its own. A DataNode that hangs costs one limit (3 s for a
 //     first try) and the next replica is asked.
-//   - What a DataNode sends is checked against its checksums before a byte of it is used. (The client compares
-//     them too, but hands out the damaged bytes of a large read before it looks for another replica.)
+//   - What a DataNode sends is checked against its checksums before a byte of it is used. (The client would compare
+//     them too, but hands out the damaged bytes of a large read, without an error, before it looks for another replica.)
 //   - A NameNode that restarts or hands over to another is waited for, up to a minute if it was reached before. A wrong address is reported
 //     after seconds.
 //   - A file being written lies on the local disk until it is whole on the cluster, because the client cannot mend a
