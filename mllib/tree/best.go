@@ -21,6 +21,7 @@ type problem struct {
 	Seed       int64
 	Bag        bag
 	Weighted   bool
+	Merge      bool // leaves of one parent that predict the same
 }
 
 // split parts the rows of a node.

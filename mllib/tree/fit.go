@@ -134,6 +134,7 @@ func (t *training) prepare(ctx context.Context, regression bool) error {
 	t.MaxDepth = s.MaxDepth
 	t.MinCount, t.MinWeight, t.MinGain = float64(s.MinInstancesPerNode), s.MinWeightFractionPerNode*p.Weight, s.MinInfoGain
 	t.Seed = s.Seed
+	t.Merge = s.NumTrees == 1
 	t.Bag = newBag(s.SubsamplingRate, !s.NoBootstrap)
 	t.log.Info("binned", "rows", t.total, "features", features, "subset", t.Subset, "seconds", t.seconds())
 	return nil

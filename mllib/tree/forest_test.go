@@ -167,8 +167,7 @@ func TestChain(t *testing.T) {
 				t.Fatalf("%s: predicts %v for %v", way, m.Predict(r.Features.Values), r)
 			}
 		}
-		t.Log(m.Depth())
-		if m.NumNodes() != 2*46-1 {
+		if m.NumNodes() != 2*46-1 || m.Depth() != 45 {
 			t.Errorf("%s: %d nodes of depth %d", way, m.NumNodes(), m.Depth())
 		}
 	}

@@ -63,13 +63,13 @@ func (g *grown) decide(at int, s *split) {
 	}
 }
 
-// close ends a node whose subtrees have been appended; the right one begins at right. Two leaves that predict the same become one, as
-// in Spark.
+// close ends a node whose subtrees have been appended; the right one begins at right. In a single tree two leaves that predict the same
+// become one. Spark does that in forests too, where it blurs the votes.
 func (g *grown) close(p *problem, at, right int, stats []float64) {
 	n := &g.Nodes[at]
 	n.Right = int32(right - at)
 	l, r := &g.Nodes[at+1], &g.Nodes[right]
-	if l.Feature >= 0 || r.Feature >= 0 || l.Prediction != r.Prediction {
+	if !p.Merge || l.Feature >= 0 || r.Feature >= 0 || l.Prediction != r.Prediction {
 		return
 	}
 	g.Votes = g.Votes[:l.Votes]

@@ -261,13 +261,21 @@ func TestForestOfOneTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := single.NumNodes()
-	if forest.NumNodes() != 4*n || n < 20 {
-		t.Fatalf("4 trees have %d nodes, a single one %d", forest.NumNodes(), n)
+	s.NumTrees = 1
+	one, err := RandomForestClassifier(s).Fit(ctx, data)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i := range forest.Nodes {
-		a, b := forest.Nodes[i], single.Nodes[i%n]
-		if a.Feature != b.Feature || a.Threshold != b.Threshold || forest.Infos[i].Prediction != single.Infos[i%n].Prediction {
-			t.Errorf("node %d is %+v, that of the single tree %+v", i, a, b)
+	if one.ToDebugString() != single.ToDebugString() || n < 20 {
+		t.Errorf("the tree of the forest is not the single one:\n%s\n%s", one.ToDebugString(), single.ToDebugString())
+	}
+	// In forests leaves that predict the same are not merged.
+	if m := forest.NumNodes() / 4; m <= n || forest.NumNodes() != 4*m {
+		t.Errorf("4 trees have %d nodes, a single one %d", forest.NumNodes(), n)
+	}
+	for _, r := range planted(3000) {
+		if a, b := forest.Predict(r.Features.Values), single.Predict(r.Features.Values); a != b {
+			t.Fatalf("the forest predicts %v for %v, the single tree %v", a, r, b)
 		}
 	}
 }
