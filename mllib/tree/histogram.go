@@ -72,7 +72,7 @@ func (c *counter) load(records []record) {
 	for _, r := range records {
 		w := float64(copiesOf(r))
 		if c.Weights != nil {
-			w *= c.Weights[rowOf(r)]
+			w = float64(w * c.Weights[rowOf(r)])
 		}
 		c.weights = append(c.weights, w)
 		if c.Regression {
@@ -96,8 +96,8 @@ func (c *counter) stats(dst []float64, records []record) {
 		for i, r := range records {
 			w, y := c.weights[i], c.targets[i]
 			dst[sumWeight] += w
-			dst[sumY] += w * y
-			dst[sumYY] += float64(w*y) * y
+			dst[sumY] += float64(w * y)
+			dst[sumYY] += float64(float64(w*y) * y)
 			dst[sumRows] += float64(copiesOf(r))
 		}
 	default:
@@ -232,7 +232,7 @@ func histogram[B uint8 | uint16](c *counter, dst []float64, column []B, f *featu
 			w, y := c.weights[i], c.targets[i]
 			cell := dst[int(column[rowOf(r)])*regressionStats:]
 			cell = cell[:regressionStats:regressionStats]
-			wy := w * y
+			wy := float64(w * y)
 			cell[sumWeight] += w
 			cell[sumY] += wy
 			cell[sumYY] += float64(wy * y)

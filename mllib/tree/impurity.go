@@ -4,7 +4,8 @@ import "math"
 
 // The statistics of a set of rows are a few float64: for classes the weight of each class, then the number of rows; for numbers
 // the weight, Σ weight·y, Σ weight·y², then the number of rows. Copies of the bootstrap count. Sums of whole numbers are exact, so
-// without weights the statistics of classes do not depend on the order of the rows.
+// without weights the statistics of classes do not depend on the order of the rows. Products are rounded before they are added
+// (float64(x*y)), so that processors with and without fused operations agree.
 
 const (
 	sumWeight = iota
@@ -45,7 +46,7 @@ func (p *problem) impurity(stats []float64) float64 {
 	}
 	if p.Regression {
 		mean := stats[sumY] / w
-		return max(0, stats[sumYY]/w-mean*mean)
+		return max(0, stats[sumYY]/w-float64(mean*mean))
 	}
 	sum := 0.0
 	for _, c := range stats[:len(stats)-1] {
@@ -54,9 +55,9 @@ func (p *problem) impurity(stats []float64) float64 {
 		}
 		share := c / w
 		if p.Entropy {
-			sum -= share * math.Log2(share)
+			sum -= float64(share * math.Log2(share))
 		} else {
-			sum += share * share
+			sum += float64(share * share)
 		}
 	}
 	if p.Entropy {
@@ -98,18 +99,18 @@ func (p *problem) purity(stats []float64) (purity, weight float64) {
 		for _, c := range classes {
 			if c > 0 {
 				w += c
-				sum += c * math.Log2(c)
+				sum += float64(c * math.Log2(c))
 			}
 		}
 		if w <= 0 {
 			return 0, 0
 		}
-		return sum - w*math.Log2(w), w
+		return sum - float64(w*math.Log2(w)), w
 	}
 	w, sum := 0.0, 0.0
 	for _, c := range classes {
 		w += c
-		sum += c * c
+		sum += float64(c * c)
 	}
 	if w <= 0 {
 		return 0, 0

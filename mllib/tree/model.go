@@ -163,7 +163,7 @@ func (f *Forest) FeatureImportances() []float64 {
 		clear(one)
 		for i := f.Roots[t]; i < f.end(t); i++ {
 			if n := &f.Nodes[i]; n.Feature >= 0 {
-				one[n.Feature] += f.Infos[i].Gain * f.Infos[i].Weight
+				one[n.Feature] += float64(f.Infos[i].Gain * f.Infos[i].Weight)
 			}
 		}
 		if normalise(one) {

@@ -82,7 +82,7 @@ func (o profileOp) add(out *profile, sketches []sketch, b *Columns, partition in
 			if math.IsNaN(label) || math.IsInf(label, 0) {
 				return fmt.Errorf("row %d has the label %v: labels are finite: filter such rows out", first+int64(i), label)
 			}
-			out.Label += weight * label
+			out.Label += float64(weight * label)
 			continue
 		}
 		limit := 1 << 16

@@ -26,8 +26,7 @@ func rightPath(path uint64) uint64 { return mix(2*path + 1) }
 // failures, executors or the partitioning of the rows change.
 type bag struct {
 	Limits []uint32 // a row counts as often as limits are not above its random number; nil: each row counts once
-	More   bool     // there may be more copies than limits
-	Rate   float64
+	Tail   []uint32 // the further limits, for the few rows that reach them
 }
 
 // newBag makes the bag of the settings.
@@ -37,17 +36,22 @@ func newBag(rate float64, bootstrap bool) bag {
 	case !bootstrap && rate == 1:
 		return bag{}
 	case !bootstrap:
-		return bag{Limits: []uint32{uint32(min((1-rate)*unit, unit-1))}, Rate: rate}
+		return bag{Limits: []uint32{uint32(min((1-rate)*unit, unit-1))}}
 	}
 	// The distribution function of Poisson: P(X ≤ k).
-	b := bag{More: true, Rate: rate}
+	b := bag{}
 	p, sum := math.Exp(-rate), 0.0
-	for k := range 4 {
+	for k := range 16 {
 		if k > 0 {
-			p *= rate / float64(k)
+			p = float64(p * (rate / float64(k)))
 		}
 		sum += p
-		b.Limits = append(b.Limits, uint32(min(sum*unit, unit-1)))
+		limit := uint32(min(sum*unit, unit-1))
+		if k < 4 {
+			b.Limits = append(b.Limits, limit)
+		} else {
+			b.Tail = append(b.Tail, limit)
+		}
 	}
 	return b
 }
@@ -64,24 +68,15 @@ func (b *bag) copies(seed, row uint64) uint32 {
 			n++
 		}
 	}
-	if b.More && n == uint32(len(b.Limits)) {
-		n = b.tail(u)
+	if int(n) == len(b.Limits) {
+		for _, limit := range b.Tail {
+			if u < limit {
+				break
+			}
+			n++
+		}
 	}
 	return n
-}
-
-// tail is the rare case of many copies.
-func (b *bag) tail(u uint32) uint32 {
-	p, sum, x := math.Exp(-b.Rate), 0.0, float64(u)/(1<<32)
-	for k := uint32(0); k < 64; k++ {
-		if k > 0 {
-			p *= b.Rate / float64(k)
-		}
-		if sum += p; x < sum {
-			return max(k, uint32(len(b.Limits)))
-		}
-	}
-	return 64
 }
 
 // chooser draws the features that a node chooses from.

@@ -172,7 +172,7 @@ func (s *sketch) summary() summary {
 			drawn += s.sample[i].weight
 		}
 		for i := range s.sample {
-			s.sample[i].weight *= s.weight / drawn
+			s.sample[i].weight = float64(s.sample[i].weight * (s.weight / drawn))
 		}
 		m = mergeSummaries(m, summaryOf(s.sample).compressed())
 	}

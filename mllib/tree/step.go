@@ -46,10 +46,6 @@ type step struct {
 // records[starts[i]:starts[i+1]], in the order of the rows.
 func (s *step) rowsOf(c *counter, tree int, nodes []int32) (records []record, slots, starts []int32) {
 	t := &s.Trees[tree]
-	known := len(nodes) > 0
-	if !known {
-		nodes = make([]int32, c.Rows)
-	}
 	local := make([]int32, len(s.Slots))
 	for i := range local {
 		local[i] = -1
@@ -64,6 +60,9 @@ func (s *step) rowsOf(c *counter, tree int, nodes []int32) (records []record, sl
 	copies := make([]uint16, c.Rows)
 	for row := range c.Rows {
 		at := nodes[row]
+		if at < 0 {
+			continue // not in the bag
+		}
 		for t.Nodes[at].Child > 0 {
 			n := &t.Nodes[at]
 			at = n.Child
@@ -76,11 +75,17 @@ func (s *step) rowsOf(c *counter, tree int, nodes []int32) (records []record, sl
 			}
 		}
 		nodes[row] = at
-		if n := t.Slots[at]; n >= 0 && (c.Weights == nil || c.Weights[row] > 0) {
+		n := t.Slots[at]
+		if n < 0 {
+			continue
+		}
+		if c.Weights == nil || c.Weights[row] > 0 {
 			copies[row] = uint16(c.Bag.copies(t.Seed, uint64(c.First)+uint64(row)))
-			if copies[row] > 0 {
-				starts[local[n]+1]++
-			}
+		}
+		if copies[row] > 0 {
+			starts[local[n]+1]++
+		} else {
+			nodes[row] = -1
 		}
 	}
 	for i := range slots {
@@ -103,7 +108,8 @@ func (s *step) rowsOf(c *counter, tree int, nodes []int32) (records []record, sl
 	return records, slots, starts
 }
 
-// places says where each row of a table stands in the trees that are growing: at which node, by its number in the tree's list. It spares
+// places says where each row of a table stands in the trees that are growing: at which node, by its number in the tree's list, or -1 if
+// the tree does not see it. It spares
 // the way down from the root, and is nothing that results depend on: it stays in the process where the table is kept, goes with it, and
 // is empty wherever the table arrives anew.
 type places struct {
