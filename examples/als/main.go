@@ -118,6 +118,9 @@ func run[U, I job.ID](ctx context.Context, j *job.Job, sc rdd.Session, o options
 	if o.reg == 0 {
 		als.RegParam = -1 // 0 means the default there
 	}
+	if o.alpha == 0 {
+		als.Alpha = -1 // likewise
+	}
 	if n := j.Partitions(); n != nil {
 		als.NumUserBlocks, als.NumItemBlocks = n[0], n[0]
 	}

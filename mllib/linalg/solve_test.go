@@ -112,7 +112,7 @@ func TestNonnegative(t *testing.T) {
 					t.Fatalf("n=%d: x[%d]=%g has gradient %g", n, i, x[i], g)
 				}
 			}
-			// What is left for rounding.
+			// Descent, which is for problems that do not settle, finds the same from elsewhere.
 			y := append([]float64(nil), x...)
 			y[0]++
 			for i := range n {

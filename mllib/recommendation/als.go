@@ -60,7 +60,7 @@ type ALS[U, I ID] struct {
 	NumUserBlocks int     // at least 1; default 10
 	NumItemBlocks int     // at least 1; default 10
 	ImplicitPrefs bool    // ratings are strengths of observation
-	Alpha         float64 // with ImplicitPrefs: confidence is 1 + Alpha·|rating|; above 0; default 1
+	Alpha         float64 // with ImplicitPrefs: confidence is 1 + Alpha·|rating|; default 1; a negative value means 0
 	Nonnegative   bool    // vectors have no negative number
 	Seed          int64   // of the first vectors; default 42
 
@@ -84,7 +84,7 @@ func (a ALS[U, I]) withDefaults() (ALS[U, I], error) {
 	a.MaxIter = cmp.Or(a.MaxIter, 10)
 	a.NumUserBlocks = cmp.Or(a.NumUserBlocks, 10)
 	a.NumItemBlocks = cmp.Or(a.NumItemBlocks, 10)
-	a.Alpha = cmp.Or(a.Alpha, 1)
+	a.Alpha = max(cmp.Or(a.Alpha, 1), 0)
 	a.Seed = cmp.Or(a.Seed, 42)
 	a.RegParam = max(cmp.Or(a.RegParam, 0.1), 0)
 	a.IntermediateStorageLevel = cmp.Or(a.IntermediateStorageLevel, rdd.MemoryAndDisk)
@@ -102,8 +102,8 @@ func (a ALS[U, I]) withDefaults() (ALS[U, I], error) {
 	switch {
 	case math.IsNaN(a.RegParam) || math.IsInf(a.RegParam, 0):
 		return a, fmt.Errorf("recommendation.ALS: RegParam is %v: choose a finite number", a.RegParam)
-	case !(a.Alpha > 0) || math.IsInf(a.Alpha, 0):
-		return a, fmt.Errorf("recommendation.ALS: Alpha is %v: choose a finite number above 0", a.Alpha)
+	case math.IsNaN(a.Alpha) || math.IsInf(a.Alpha, 0):
+		return a, fmt.Errorf("recommendation.ALS: Alpha is %v: choose a finite number", a.Alpha)
 	case a.CheckpointInterval < 1 && a.CheckpointInterval != -1:
 		return a, fmt.Errorf("recommendation.ALS: CheckpointInterval is %d: choose 1 or more, or -1 for no checkpoints", a.CheckpointInterval)
 	case a.CheckpointDir != "" && a.CheckpointInterval == -1:

@@ -87,6 +87,7 @@ func TestSolvesNormalEquations(t *testing.T) {
 	for _, c := range []settings{
 		{Rank: 3, MaxIter: 4, RegParam: 0.2},
 		{Rank: 3, MaxIter: 4, RegParam: 0.2, ImplicitPrefs: true, Alpha: 2},
+		{Rank: 3, MaxIter: 4, RegParam: 0.2, ImplicitPrefs: true, Alpha: -1}, // that is 0
 		{Rank: 3, MaxIter: 4, RegParam: 0.2, NumUserBlocks: 1, NumItemBlocks: 1},
 		{Rank: 3, MaxIter: 4, RegParam: 0.2, Nonnegative: true},
 	} {
@@ -94,7 +95,7 @@ func TestSolvesNormalEquations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loss := 0.0
+		loss, alpha := 0.0, max(c.Alpha, 0)
 		for ui, u := range m.UserIDs {
 			x := m.UserFactors[ui*3 : ui*3+3]
 			var grad [3]float64
@@ -123,10 +124,10 @@ func TestSolvesNormalEquations(t *testing.T) {
 						n++
 					case v > 0:
 						add(-1, 0)
-						add(1+c.Alpha*v, 1)
+						add(1+alpha*v, 1)
 						n++
 					default:
-						add(-c.Alpha*v, 0)
+						add(-alpha*v, 0)
 					}
 				}
 			}
@@ -227,7 +228,7 @@ func TestRefusals(t *testing.T) {
 		{fit(settings{BlockSize: -3}, some...), "BlockSize is -3"},
 		{fit(settings{RegParam: math.NaN()}, some...), "RegParam is NaN"},
 		{fit(settings{RegParam: math.Inf(1)}, some...), "RegParam is +Inf"},
-		{fit(settings{Alpha: -1}, some...), "Alpha is -1"},
+		{fit(settings{Alpha: math.NaN()}, some...), "Alpha is NaN"},
 		{fit(settings{CheckpointInterval: -2}, some...), "CheckpointInterval is -2"},
 		{fit(settings{CheckpointInterval: -1, CheckpointDir: "x"}, some...), "CheckpointInterval -1"},
 		{fit(settings{CheckpointDir: "nowhere://x"}, some...), "CheckpointDir"},

@@ -268,7 +268,11 @@ func solve[R, C ID](ctx context.Context, set solver, b *block[R, C], received []
 			bx += float64(rhs[k] * v)
 			xx += float64(v * v)
 		}
-		sum.Loss += max(0, squares-bx-lambda*xx)
+		loss := squares - bx - lambda*xx
+		if !set.Implicit {
+			loss = max(0, loss) // below is rounding; implicitly, pairs with several ratings may bring it there
+		}
+		sum.Loss += loss
 		sum.Penalty += lambda * xx
 	}
 	sum.Ratings = int64(len(b.Values))
