@@ -17,8 +17,8 @@
 //
 // A field may be wider than the column, never narrower: int64 takes int32, float64
 // takes float32 and int32, float32 does not take int32. Dates and timestamps
-// go to time.Time (UTC) or to their integer, times of day to time.Duration, lists to slices, groups
-// to structs, maps to maps, UUIDs to [16]byte.
+// go to time.Time (UTC) or to their integer, times of day to time.Duration, decimals to Decimal or float64, lists to slices, groups
+// to structs, maps to maps or to slices of structs of key and value, UUIDs to [16]byte. docs/parquet.md has the table.
 //
 // A pointer field is nil for null. Any other field makes a null an error, because a
 // zero that nobody wrote is a wrong number; the tag `parquet:"name,nullzero"` asks for
@@ -32,11 +32,10 @@
 // # How it works
 //
 // For each file the schema and the struct type are compiled into a plan: one
-// typed reader a column, and a tree of parts that put values into fields. Pages are decoded by
-// parquet-go and their values scattered from the page, or from the dictionary
-// through the indexes, straight into the fields of up to 2,048 rows at a
-// time. parquet-go returns wrong values for the codec LZ4_RAW and for columns
-// whose row groups differ in codec; those chunks are read by arrow-go.
+// typed reader a column, and a tree of parts that put values into fields. A chunk reads the pages of a column
+// (see chunk.go), with parquet-go's encodings; values are scattered from the page, or from the dictionary
+// through the indexes, straight into the fields of up to 2,048 rows at a time. With a predicate (see Where) its columns are read first,
+// and rows, pages, row groups and files that cannot match are skipped. Elements key=value of a file's path are columns too.
 //
 // # Invariants
 //

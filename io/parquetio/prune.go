@@ -14,20 +14,18 @@ import (
 	"github.com/parquet-go/parquet-go/bloom"
 )
 
-// Skipped counts what a predicate saved.
+// Skipped counts what a predicate saved a reader.
 type Skipped struct {
-	RowGroups      int64 // looked at
-	ByStatistics   int64 // of them, skipped by their statistics
-	ByBloomFilter  int64 // skipped by a Bloom filter
-	ByColumnIndex  int64 // skipped since no page can match
-	RowsByPage     int64 // rows in skipped pages of the others
-	RowsFiltered   int64 // rows that were read of some column and dropped
-	Rows           int64 // rows returned
-	FilesByPath    int64 // files that their path's partition values exclude
-	RowGroupsByAll int64 // sum of the above of row groups
+	RowGroups     int64 // looked at
+	ByStatistics  int64 // of them, skipped by their statistics
+	ByBloomFilter int64 // skipped by a Bloom filter
+	ByColumnIndex int64 // skipped since no page can match
+	RowsByPage    int64 // rows of the other row groups in skipped pages
+	RowsFiltered  int64 // rows that were read of the predicate's columns and did not match
+	Rows          int64 // rows returned
 }
 
-// bounds are what is known of some values of a column: a row group's or a page's.
+// statBounds are what is known of some values of a column: a row group's or a page's.
 type statBounds struct {
 	min, max any // in the forms that conditions compare; nil if unknown
 	nulls    int64
@@ -306,7 +304,10 @@ func (b *batchReader) readIndex(c *columnChunk) (x pageIndex, err error) {
 			x.count = r.ints()
 		}
 	})
-	if n := len(x.pages); r.err != nil || len(x.nulls) != n || len(x.min) != n || len(x.max) != n || x.count != nil && len(x.count) != n {
+	if r.err != nil {
+		return pageIndex{}, fmt.Errorf("read column index: %w", r.err)
+	}
+	if n := len(x.pages); len(x.nulls) != n || len(x.min) != n || len(x.max) != n || x.count != nil && len(x.count) != n {
 		return pageIndex{}, nil // no use, and no harm: it is read without
 	}
 	return x, nil

@@ -501,7 +501,7 @@ func (c *condition) bind(p Predicate) error {
 
 func bind[V any](c *condition, convert converter[V], form func(V) any) {
 	l := &conditionLeaf[V]{leaf: &leaf[V]{node: c.node, convert: convert}, cond: c}
-	l.leaf.keepLevels()
+	l.keepLevels()
 	l.holds = func(v V) bool {
 		if c.op == "null" {
 			return c.negate
