@@ -2,7 +2,6 @@ package textio
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/spark-go/spark-go/io/filesys"
@@ -123,65 +122,5 @@ func Save(ctx context.Context, r rdd.RDD[string], uri string, options ...SaveOpt
 	if len(options) > 0 {
 		o = options[0]
 	}
-	if _, err := o.codec(); err != nil {
-		return err
-	}
-	if err := r.Err(); err != nil {
-		return err
-	}
-	out, err := filesys.NewOutput(ctx, uri, o.Mode)
-	if err != nil || out.Skip {
-		return err
-	}
-	op := saveOp{Parent: r, Output: out, Options: o}
-	files, err := rdd.New[filesys.TaskFile](r.Session(), "SaveText", op, r.NumPartitions(), nil, rdd.Narrow{Node: r.Node()}).Collect(ctx)
-	if err == nil {
-		err = out.Commit(ctx, files)
-	}
-	if err != nil {
-		// The temporary files go also when ctx was cancelled.
-		return errors.Join(err, out.Abort(context.WithoutCancel(ctx)))
-	}
-	return nil
-}
-
-// saveOp writes each partition of its parent and yields what it wrote.
-type saveOp struct {
-	Parent  rdd.RDD[string]
-	Output  filesys.Output
-	Options SaveOptions
-}
-
-func (o saveOp) Compute(t *rdd.Task, p int) (rdd.Stream[filesys.TaskFile], error) {
-	in, err := o.Parent.Compute(t, p)
-	if err != nil {
-		return nil, err
-	}
-	w, err := NewPartWriter(t.Context(), o.Output, p, o.Options)
-	if err != nil {
-		return nil, err
-	}
-	t.OnDone(func(bool) { _ = w.Abort() })
-	for {
-		lines, err := in.Next()
-		if err == io.EOF {
-			break
-		}
-		if err == nil {
-			err = w.Write(lines)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if err := t.AskCommit(); err != nil {
-		return nil, err
-	}
-	f, err := w.Close()
-	if err != nil {
-		return nil, err
-	}
-	t.RowsWritten += f.Rows
-	t.BytesWritten += f.Bytes
-	return rdd.StreamOf([]filesys.TaskFile{f}), nil
+	return SaveRows(ctx, r, uri, "SaveText", "", Encoder[string](linesEncoder{}), o)
 }

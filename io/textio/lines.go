@@ -41,7 +41,7 @@ type LineReader struct {
 
 // NewLineReader opens the file of a split. The reader must be closed.
 func NewLineReader(ctx context.Context, s Split) (*LineReader, error) {
-	f, err := s.open(ctx)
+	f, err := s.Open(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -45,12 +45,16 @@ type PartWriter struct {
 
 // NewPartWriter starts the file of a partition. It must be closed or aborted.
 func NewPartWriter(ctx context.Context, o filesys.Output, partition int, options SaveOptions) (*PartWriter, error) {
+	return newPartWriter(ctx, o, partition, "", options)
+}
+
+func newPartWriter(ctx context.Context, o filesys.Output, partition int, extension string, options SaveOptions) (*PartWriter, error) {
 	codec, err := options.codec()
 	if err != nil {
 		return nil, err
 	}
 	w := &PartWriter{}
-	if w.out, err = o.CreateTask(ctx, partition, string(codec)); err != nil {
+	if w.out, err = o.CreateTask(ctx, partition, extension+string(codec)); err != nil {
 		return nil, err
 	}
 	target := io.Writer(w.out)

@@ -49,7 +49,8 @@ type Split struct {
 	ModTime int64
 }
 
-func (s Split) open(ctx context.Context) (filesys.File, error) {
+// Open opens the file, as it is, and makes sure that it is still the one that was listed.
+func (s Split) Open(ctx context.Context) (filesys.File, error) {
 	var t time.Time
 	if s.ModTime != 0 {
 		t = time.Unix(0, s.ModTime)
@@ -83,6 +84,30 @@ func PlanLines(files []filesys.Info, o filesys.SplitOptions) [][]Split {
 			continue
 		}
 		offsets := filesys.Cut(f.Size, target)
+		for i, from := range offsets {
+			to := f.Size
+			if i+1 < len(offsets) {
+				to = offsets[i+1]
+			}
+			s.Offset, s.Length = from, to-from
+			splits = append(splits, s)
+		}
+	}
+	return pack(splits, o, target)
+}
+
+// PlanRecords divides files of records that are all length bytes long, whatever their names, cutting between records.
+func PlanRecords(files []filesys.Info, length int64, o filesys.SplitOptions) [][]Split {
+	var total int64
+	for _, f := range files {
+		total += f.Size
+	}
+	target := o.Target(total, len(files))
+	step := max(1, target/length) * length
+	var splits []Split
+	for _, f := range files {
+		s := whole(f)
+		offsets := filesys.Cut(f.Size, step)
 		for i, from := range offsets {
 			to := f.Size
 			if i+1 < len(offsets) {
@@ -135,7 +160,7 @@ const maxWhole = 2 << 30
 
 // ReadFile reads the file of a split as a whole.
 func ReadFile(ctx context.Context, s Split) (File, error) {
-	f, err := s.open(ctx)
+	f, err := s.Open(ctx)
 	if err != nil {
 		return File{}, err
 	}

@@ -1,0 +1,217 @@
+package textio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// SplitReader reads the bytes of one split, decompressed, for formats that cut them into records themselves. It shows a window of unread
+// bytes, which its user consumes from the front and asks to be lengthened when a record does not end in it. A split that does
+// not begin its file begins with the first line that starts in it; a record belongs to the split in which its first byte lies, so
+// the window reaches beyond the split's end for as long as its user asks. It is for one goroutine.
+//
+// A UTF-8 byte order mark at the start of the file is left out; one of UTF-16 is an error.
+type SplitReader struct {
+	split    Split
+	file     io.Closer
+	body     io.ReadCloser // decompressed
+	buf      []byte
+	from, to int   // of the unread bytes in buf
+	pos      int64 // of buf[from] in the decompressed file
+	end      int64 // records that start here or later belong to the next split
+	err      error
+}
+
+// OpenSplit opens the file of a split. The reader must be closed.
+func OpenSplit(ctx context.Context, s Split) (*SplitReader, error) {
+	f, err := s.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &SplitReader{split: s, file: f, end: s.Offset + s.Length}
+	codec := codecOf(s.URI)
+	if codec != none {
+		r.end = 1<<63 - 1
+	}
+	r.pos = max(0, s.Offset-1) // one byte early, which tells whether a line begins at the offset
+	if codec != none && f.Size() == 0 {
+		r.body, r.err = io.NopCloser(bytes.NewReader(nil)), io.EOF
+	} else if r.body, err = codec.reader(io.NewSectionReader(&checked{f, ctx}, r.pos, f.Size()-r.pos)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("read %s: %w", s.URI, explain(err, s.URI))
+	}
+	r.buf = *buffers.Get().(*[]byte)
+	if s.Offset > 0 {
+		err = r.skipLine()
+	} else {
+		err = r.skipMark()
+	}
+	if err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close releases the file. It may be called more than once.
+func (r *SplitReader) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	err := errors.Join(r.body.Close(), r.file.Close())
+	if len(r.buf) == blockSize { // not one that grew
+		buf := r.buf
+		buffers.Put(&buf)
+	}
+	r.file, r.buf, r.from, r.to, r.err = nil, nil, 0, 0, io.EOF
+	return err
+}
+
+// Window returns the unread bytes at hand. They are good until the next call of More.
+func (r *SplitReader) Window() []byte { return r.buf[r.from:r.to] }
+
+// Consume moves the window's start on by n bytes.
+func (r *SplitReader) Consume(n int) {
+	r.from += n
+	r.pos += int64(n)
+}
+
+// Offset is where in the decompressed file the window begins.
+func (r *SplitReader) Offset() int64 { return r.pos }
+
+// Done tells that the window begins at or after the split's end: what starts there belongs to the next split.
+func (r *SplitReader) Done() bool { return r.pos >= r.end }
+
+// AtEnd tells that the file ends with the window.
+func (r *SplitReader) AtEnd() bool { return r.err == io.EOF }
+
+// More lengthens the window, or returns io.EOF if the file ends with it. A window of more than 1 GiB is refused.
+func (r *SplitReader) More() error {
+	if r.err != nil {
+		return r.err
+	}
+	r.to = copy(r.buf, r.buf[r.from:r.to])
+	r.from = 0
+	if r.to == len(r.buf) {
+		if r.to >= maxLine {
+			r.err = fmt.Errorf("read %s: the record at byte %d is longer than %d bytes: is a quote left open, or is this no text file?", r.split.URI, r.pos, maxLine)
+			return r.err
+		}
+		grown := make([]byte, 2*len(r.buf))
+		copy(grown, r.buf)
+		r.buf = grown
+	}
+	had := r.to
+	for r.to < len(r.buf) {
+		n, err := r.body.Read(r.buf[r.to:])
+		r.to += n
+		if err == io.EOF {
+			r.err = err
+			break
+		}
+		if err != nil {
+			r.err = fmt.Errorf("read %s: %w", r.split.URI, explain(err, r.split.URI))
+			return r.err
+		}
+	}
+	if r.to == had {
+		return r.err
+	}
+	return nil
+}
+
+// Line returns the next line, without its end, as part of the window, and consumes it; io.EOF at the end of the split.
+func (r *SplitReader) Line() ([]byte, error) {
+	if r.Done() {
+		return nil, io.EOF
+	}
+	seen := 0
+	for {
+		w := r.Window()
+		if i := bytes.IndexByte(w[seen:], '\n'); i >= 0 {
+			n := seen + i
+			r.Consume(n + 1)
+			return bytes.TrimSuffix(w[:n], []byte{'\r'}), nil
+		}
+		seen = len(w)
+		if err := r.More(); err == io.EOF {
+			if w = r.Window(); len(w) == 0 {
+				return nil, io.EOF
+			}
+			r.Consume(len(w))
+			return bytes.TrimSuffix(w, []byte{'\r'}), nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// skipLine drops the rest of the line that began in the split before.
+func (r *SplitReader) skipLine() error {
+	for {
+		w := r.Window()
+		if i := bytes.IndexByte(w, '\n'); i >= 0 {
+			r.Consume(i + 1)
+			return nil
+		}
+		r.Consume(len(w))
+		if r.Done() {
+			return nil
+		}
+		if err := r.More(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *SplitReader) skipMark() error {
+	if err := r.More(); err != nil && err != io.EOF {
+		return err
+	}
+	w := r.Window()
+	if bytes.HasPrefix(w, []byte("\xef\xbb\xbf")) {
+		r.Consume(3)
+		r.end = max(r.end, 4) // the first line began before the mark
+	} else if bytes.HasPrefix(w, []byte("\xff\xfe")) || bytes.HasPrefix(w, []byte("\xfe\xff")) {
+		return fmt.Errorf("read %s: the file is UTF-16: convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8", r.split.URI)
+	}
+	return nil
+}
+
+// mostCounted bounds what is read again to give a line its number.
+const mostCounted = 1 << 30
+
+// LineAt returns the number, from 1, of the line of the split's file that holds the byte at offset of the decompressed file. It reads the file up to
+// there; 0 means that this is more than 1 GiB, or that it cannot be read.
+func LineAt(ctx context.Context, s Split, offset int64) int64 {
+	if offset > mostCounted {
+		return 0
+	}
+	f, err := s.Open(ctx)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	body, err := codecOf(s.URI).reader(io.NewSectionReader(&checked{f, ctx}, 0, f.Size()))
+	if err != nil {
+		return 0
+	}
+	defer body.Close()
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	line := int64(1)
+	for offset > 0 {
+		n, err := body.Read((*buf)[:min(offset, int64(len(*buf)))])
+		line += int64(bytes.Count((*buf)[:n], []byte{'\n'}))
+		offset -= int64(n)
+		if err != nil && offset > 0 {
+			return 0
+		}
+	}
+	return line
+}
