@@ -61,7 +61,9 @@ func ReadFile(ctx context.Context, uri string, f func(arrow.RecordBatch) error) 
 	if err != nil {
 		return fmt.Errorf("read %s: is it an Arrow IPC file, and whole? %w", uri, err)
 	}
-	defer func() { _ = r.Close() }()
+	defer func() {
+		_ = r.Close() // nothing was written
+	}()
 	for i := range r.NumRecords() {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -148,7 +148,6 @@ type packer struct {
 	partition int
 	row       int // of the partition, the next to come
 	cur       block
-	weighted  bool
 	full      []block
 }
 

@@ -1,7 +1,6 @@
 package job
 
-// The file systems that inputs and outputs may lie on besides the local disk.
 import (
-	_ "github.com/spark-go/spark-go/io/hdfsfs"
-	_ "github.com/spark-go/spark-go/io/s3fs"
+	_ "github.com/spark-go/spark-go/io/hdfsfs" // inputs and outputs may lie on hdfs://
+	_ "github.com/spark-go/spark-go/io/s3fs"   // and on s3://
 )
