@@ -1,6 +1,9 @@
 package driver
 
 import (
+	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -93,18 +96,25 @@ func (TaskEnded) event()       {}
 func (ExecutorAdded) event()   {}
 func (ExecutorRemoved) event() {}
 
-// Listener is told of every event, in order, on one goroutine: it must return soon.
+// Listener is told of every event, in order, on one goroutine: it must return soon. One that panics
+// is told of nothing more.
 type Listener func(Event)
 
 // eventBus hands events to listeners. It costs nothing while there are none.
 type eventBus struct {
 	mu        sync.Mutex
-	listeners []Listener
+	listeners []*Listener
 }
 
 func (b *eventBus) add(l Listener) {
 	b.mu.Lock()
-	b.listeners = append(b.listeners[:len(b.listeners):len(b.listeners)], l)
+	b.listeners = append(b.listeners[:len(b.listeners):len(b.listeners)], &l)
+	b.mu.Unlock()
+}
+
+func (b *eventBus) remove(l *Listener) {
+	b.mu.Lock()
+	b.listeners = slices.DeleteFunc(slices.Clone(b.listeners), func(x *Listener) bool { return x == l })
 	b.mu.Unlock()
 }
 
@@ -113,7 +123,14 @@ func (b *eventBus) publish(e Event) {
 	ls := b.listeners
 	b.mu.Unlock()
 	for _, l := range ls {
-		l(e)
+		err := guarded(func() error {
+			(*l)(e)
+			return nil
+		})
+		if err != nil {
+			b.remove(l)
+			slog.Error("a listener panicked and is told of no more events", "event", fmt.Sprintf("%T", e), "error", err)
+		}
 	}
 }
 

@@ -31,6 +31,17 @@ func counts(sc *driver.Context, n int64, before, after rdd.Accumulator[int64]) r
 	}))
 }
 
+// shuffleFiles lists the map outputs below a directory: their .data or .index files.
+func shuffleFiles(dir, ext string) (files []string) {
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ext) {
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files
+}
+
 // A lost map output costs the map task that wrote it, not the stage; what accumulators gathered in tasks that did not run again
 // counts once.
 func TestLostMapOutput(t *testing.T) {
@@ -57,13 +68,7 @@ func TestLostMapOutput(t *testing.T) {
 		if err != nil || before.Value() != 10_000 || after.Value() != 10 {
 			t.Fatalf("%s: %v; accumulators %d and %d", m, err, before.Value(), after.Value())
 		}
-		var outputs []string
-		filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && strings.HasSuffix(path, ".data") {
-				outputs = append(outputs, path)
-			}
-			return nil
-		})
+		outputs := shuffleFiles(dir, ".data")
 		if len(outputs) != 4 {
 			t.Fatalf("%s: map outputs %v, want 4", m, outputs)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -164,7 +165,7 @@ func (c *Context) await(ctx context.Context, j *job) error {
 			if broken != nil || j.spec.Handle == nil {
 				break
 			}
-			if broken = j.spec.Handle(r.i, r.value); broken != nil {
+			if broken = guarded(func() error { return j.spec.Handle(r.i, r.value) }); broken != nil {
 				c.loop.queue.put(sched.JobCancelled{Job: j.id, Reason: broken.Error()})
 			}
 		}
@@ -178,4 +179,15 @@ func (c *Context) await(ctx context.Context, j *job) error {
 			return nil
 		}
 	}
+}
+
+// guarded runs code of the user's on the driver: a panic in it becomes an error with the stack, as in tasks, so that it ends a job and neither
+// the loop nor the program.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +35,12 @@ type loop struct {
 	nextID   int                                   // of stages
 	lost     error                                 // why there will be no executors any more
 	blocks   map[protocol.BlockID]map[string]bool  // who caches what
+	updates  map[int]stageUpdates                  // of stages that have not completed
 }
+
+// stageUpdates are the accumulator updates of the tasks of a stage that count, by partition. They outlive the stage's attempts: a task of
+// an attempt that a fetch failure ended counts as well, and may end while no attempt of its stage runs.
+type stageUpdates map[int][]protocol.AccumulatorUpdate
 
 // stageState is what the driver keeps of a stage with a running attempt.
 type stageState struct {
@@ -42,10 +48,9 @@ type stageState struct {
 	program *rdd.Program
 	binary  *protocol.StageBinary
 	failed  error
-	updates map[int][]protocol.AccumulatorUpdate // of accepted tasks, by partition
-	job     *job                                 // of a result stage
-	near    map[int]bool                         // by shuffle: whether its reduce tasks had better run where its map outputs lie
-	jobs    []int                                // that need it
+	job     *job         // of a result stage
+	near    map[int]bool // by shuffle: whether its reduce tasks had better run where its map outputs lie
+	jobs    []int        // that need it
 }
 
 // taskState is a launched task attempt: what its report is still good for.
@@ -104,7 +109,7 @@ func newLoop(c *Context, set sched.Settings) *loop {
 	return &loop{
 		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
-		blocks: map[protocol.BlockID]map[string]bool{},
+		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{},
 	}
 }
 
@@ -215,7 +220,7 @@ func (l *loop) submit(j *job) {
 func (l *loop) stage(s *plan.Stage) *stageState {
 	st, ok := l.stages[s.ID]
 	if !ok {
-		st = &stageState{stage: s, updates: map[int][]protocol.AccumulatorUpdate{}}
+		st = &stageState{stage: s}
 		if dep, ok := s.Dep.(*rdd.Shuffle); ok {
 			st.program = rdd.NewProgram(plan.Dataset(s.Target), dep.Writer)
 		} else {
@@ -228,8 +233,19 @@ func (l *loop) stage(s *plan.Stage) *stageState {
 }
 
 // prefer lists where a partition is best computed: where its cached blocks are, else near its input.
-func (l *loop) prefer(s *plan.Stage, partition int) []sched.Place {
+func (l *loop) prefer(s *plan.Stage, partition int) (places []sched.Place) {
 	st := l.stage(s)
+	if st.failed != nil {
+		return nil
+	}
+	st.failed = guarded(func() error {
+		places = l.places(st, partition)
+		return nil
+	})
+	return places
+}
+
+func (l *loop) places(st *stageState, partition int) []sched.Place {
 	for _, b := range st.program.Persisted(partition) {
 		holders := l.blocks[protocol.BlockID{Dataset: b[0], Partition: b[1]}]
 		if len(holders) == 0 {
@@ -346,7 +362,11 @@ func (l *loop) act(a sched.Action) {
 func (l *loop) encode(a sched.StageSubmitted) {
 	st := l.stage(a.Stage)
 	st.jobs = a.Jobs
-	program, err := st.program.Encode()
+	var program []byte
+	err := guarded(func() (err error) {
+		program, err = st.program.Encode()
+		return err
+	})
 	if err != nil {
 		st.failed = err
 		return
@@ -372,7 +392,10 @@ func (l *loop) launch(a sched.LaunchTask) {
 	err := st.failed
 	var splits []byte
 	if err == nil {
-		splits, err = st.program.Splits(a.Partition)
+		err = guarded(func() (err error) {
+			splits, err = st.program.Splits(a.Partition)
+			return err
+		})
 	}
 	if err != nil {
 		l.refuse(st, a, err)
@@ -484,7 +507,7 @@ func (l *loop) fail(id int, err error) {
 
 // ended keeps the accumulator updates of attempts that count.
 func (l *loop) ended(a sched.TaskEnded) {
-	st, t := l.stages[a.Stage], l.tasks[int64(a.Task)]
+	t := l.tasks[int64(a.Task)]
 	info := TaskEnded{Task: int64(a.Task), Stage: a.Stage, StageAttempt: a.StageAttempt, Partition: a.Partition, Attempt: a.Attempt, Executor: a.Executor, Outcome: a.Outcome.String(), Accepted: a.Accepted}
 	if a.Err != nil {
 		info.Error = a.Err.Error()
@@ -494,8 +517,11 @@ func (l *loop) ended(a sched.TaskEnded) {
 	}
 	if t != nil && t.result != nil {
 		info.Metrics = t.result.Metrics
-		if a.Accepted && st != nil && len(t.result.Updates) > 0 {
-			st.updates[a.Partition] = t.result.Updates
+		if a.Accepted && len(t.result.Updates) > 0 {
+			if l.updates[a.Stage] == nil {
+				l.updates[a.Stage] = stageUpdates{}
+			}
+			l.updates[a.Stage][a.Partition] = t.result.Updates
 		}
 	} else {
 		delete(l.tasks, int64(a.Task))
@@ -503,22 +529,24 @@ func (l *loop) ended(a sched.TaskEnded) {
 	l.ctx.events.publish(info)
 }
 
-// completed merges the accumulator updates of a stage attempt in partition order.
-func (l *loop) completed(a sched.StageCompleted) {
-	st := l.stages[a.Stage.ID]
-	if st == nil {
-		return
-	}
-	parts := make([]int, 0, len(st.updates))
-	for p := range st.updates {
-		parts = append(parts, p)
-	}
-	slices.Sort(parts)
-	for _, p := range parts {
-		for _, u := range st.updates[p] {
+// merge adds the accumulator updates of a stage to the totals, in partition order.
+func (l *loop) merge(stage int) {
+	updates := l.updates[stage]
+	for _, p := range slices.Sorted(maps.Keys(updates)) {
+		for _, u := range updates[p] {
 			l.ctx.mergeUpdate(u)
 		}
-		delete(st.updates, p)
+	}
+	delete(l.updates, stage)
+}
+
+// completed takes the end of a stage attempt.
+func (l *loop) completed(a sched.StageCompleted) {
+	if l.stages[a.Stage.ID] == nil {
+		return
+	}
+	if a.Err == nil {
+		l.merge(a.Stage.ID)
 	}
 	delete(l.stages, a.Stage.ID)
 	key := protocol.StageKey{Stage: a.Stage.ID, Attempt: a.Attempt}
@@ -545,6 +573,13 @@ func (l *loop) jobFinished(a sched.JobFinished) {
 		return
 	}
 	delete(l.jobs, a.Job)
+	// What is left are the updates of stages that failed, and of those whose last tasks belonged to attempts that had ended. Stages that run
+	// on for other jobs will see to theirs.
+	for _, id := range slices.Sorted(maps.Keys(l.updates)) {
+		if l.stages[id] == nil {
+			l.merge(id)
+		}
+	}
 	err := a.Err
 	if j.err != nil {
 		err = j.err

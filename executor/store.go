@@ -119,6 +119,20 @@ func (s *Store) Remove(dataset int) {
 	}
 }
 
+// Drop forgets a partition whose file cannot be read.
+func (s *Store) Drop(dataset, partition int, file string) {
+	s.mu.Lock()
+	e, ok := s.blocks[protocol.BlockID{Dataset: dataset, Partition: partition}]
+	ok = ok && e.block.File == file
+	if ok {
+		s.drop(e)
+	}
+	s.mu.Unlock()
+	if ok {
+		s.changed(protocol.BlockUpdate{ID: e.id})
+	}
+}
+
 // Close forgets everything and removes the files.
 func (s *Store) Close() {
 	s.mu.Lock()

@@ -3,7 +3,9 @@ package rdd
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 
@@ -114,8 +116,15 @@ func (k *blockKeeper) compressor() *codec.Compressor {
 // compressed marks the length of a compressed block.
 const compressed = 1 << 31
 
-// writeBlock writes rows to a file as codec blocks, each after its length in four bytes, and returns the file's length. They are
-// compressed, if compress is not nil.
+// blockHead is what lies before each block of a file: its length with the mark, then the CRC-32C of these four bytes and of the block.
+const blockHead = 8
+
+func sealBlock(head, block []byte) uint32 {
+	return crc32.Update(crc32.Checksum(head[:4], castagnoli), castagnoli, block)
+}
+
+// writeBlock writes rows to a file as codec blocks, each after its head, and returns the file's length. They are compressed, if compress
+// is not nil.
 func writeBlock(path string, compress *codec.Compressor, in encodedRows) (n int64, err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -132,10 +141,10 @@ func writeBlock(path string, compress *codec.Compressor, in encodedRows) (n int6
 		var rows int
 		mark := uint32(0)
 		if compress == nil {
-			buf, rows, err = in.encode(append(buf[:0], 0, 0, 0, 0))
+			buf, rows, err = in.encode(append(buf[:0], make([]byte, blockHead)...))
 		} else if raw, rows, err = in.encode(raw[:0]); err == nil {
 			mark = compressed
-			buf, err = compress.Append(append(buf[:0], 0, 0, 0, 0), raw)
+			buf, err = compress.Append(append(buf[:0], make([]byte, blockHead)...), raw)
 		}
 		if err == io.EOF {
 			return n, w.Flush()
@@ -143,10 +152,11 @@ func writeBlock(path string, compress *codec.Compressor, in encodedRows) (n int6
 		if err != nil {
 			return 0, err
 		}
-		if len(buf)-4 > 1<<31-1 {
+		if len(buf)-blockHead > 1<<31-1 {
 			return 0, fmt.Errorf("a batch of %d rows takes %d bytes", rows, len(buf))
 		}
-		binary.LittleEndian.PutUint32(buf, uint32(len(buf)-4)|mark)
+		binary.LittleEndian.PutUint32(buf, uint32(len(buf)-blockHead)|mark)
+		binary.LittleEndian.PutUint32(buf[4:], sealBlock(buf, buf[blockHead:]))
 		n += int64(len(buf))
 		if _, err := w.Write(buf); err != nil {
 			return 0, err
@@ -154,17 +164,18 @@ func writeBlock(path string, compress *codec.Compressor, in encodedRows) (n int6
 	}
 }
 
-// openRows streams a file that writeBlock wrote.
-func openRows[T any](t *Task, path string) (Stream[T], error) {
+// openRows streams a file that writeBlock wrote. Where it is damaged the rows go on with those of lost, a stream of the same rows from
+// the first one on.
+func openRows[T any](t *Task, path string, lost func(cause error) (Stream[T], error)) (Stream[T], error) {
 	c, err := codec.Of[T]()
 	if err != nil {
 		return nil, err
 	}
 	blocks, err := openBlocks(t, path)
 	if err != nil {
-		return nil, err
+		return lost(err)
 	}
-	return &decodedRows[T]{blocks: blocks, codec: c}, nil
+	return &decodedRows[T]{blocks: blocks, codec: c, lost: lost}, nil
 }
 
 // decodedRows streams the rows of blocks.
@@ -172,6 +183,9 @@ type decodedRows[T any] struct {
 	blocks encodedBlocks
 	codec  *codec.Codec[T]
 	rows   []T
+	lost   func(cause error) (Stream[T], error) // as in openRows; nil if there is no other way to the rows
+	passed int                                  // rows that were returned
+	in     Stream[T]                            // what lost gave
 }
 
 // encodedBlocks are rows as bytes, a block at a time: what decodedRows reads without knowing where they lie.
@@ -184,18 +198,45 @@ type encodedBlocks interface {
 
 // Next implements Stream.
 func (s *decodedRows[T]) Next() ([]T, error) {
-	for {
+	for s.in == nil {
 		raw, err := s.blocks.next()
+		if err == nil {
+			s.rows, _, err = s.codec.Decode(s.rows[:0], raw)
+			err = s.blocks.took(len(s.rows), err)
+		}
+		if err != nil {
+			if err == io.EOF || s.lost == nil {
+				return nil, err
+			}
+			return s.goOn(err)
+		}
+		if len(s.rows) > 0 {
+			s.passed += len(s.rows)
+			return s.rows, nil
+		}
+	}
+	return s.in.Next()
+}
+
+// goOn finds the rows that come after those that were returned, where lost has them.
+func (s *decodedRows[T]) goOn(cause error) ([]T, error) {
+	in, err := s.lost(cause)
+	if err != nil {
+		return nil, err
+	}
+	for left := s.passed; ; {
+		rows, err := in.Next()
+		if err == io.EOF && left > 0 {
+			return nil, fmt.Errorf("%w: computed again, the partition has fewer rows than the %d that were read: its functions are not deterministic", cause, s.passed)
+		}
 		if err != nil {
 			return nil, err
 		}
-		s.rows, _, err = s.codec.Decode(s.rows[:0], raw)
-		if err = s.blocks.took(len(s.rows), err); err != nil {
-			return nil, err
+		if len(rows) > left {
+			s.in = in
+			return rows[left:], nil
 		}
-		if len(s.rows) > 0 {
-			return s.rows, nil
-		}
+		left -= len(rows)
 	}
 }
 
@@ -204,6 +245,8 @@ type fileBlocks struct {
 	f    *os.File
 	r    *bufio.Reader
 	path string
+	size int64 // of the file
+	left int64 // bytes to read
 	buf  []byte
 	raw  []byte
 }
@@ -215,7 +258,11 @@ func openBlocks(t *Task, path string) (*fileBlocks, error) {
 		return nil, err
 	}
 	t.OnDone(func(bool) { f.Close() })
-	return &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path}, nil
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size(), left: fi.Size()}, nil
 }
 
 // rewind starts again from the first block.
@@ -224,21 +271,29 @@ func (b *fileBlocks) rewind() error {
 		return fmt.Errorf("read rows again: %w", err)
 	}
 	b.r.Reset(b.f)
+	b.left = b.size
 	return nil
 }
 
 func (b *fileBlocks) next() ([]byte, error) {
-	var head [4]byte
+	var head [blockHead]byte
 	if _, err := io.ReadFull(b.r, head[:]); err != nil {
-		if err == io.EOF {
+		if err == io.EOF && b.left == 0 {
 			return nil, io.EOF
 		}
-		return nil, fmt.Errorf("read block %s: %w", b.path, err)
+		return nil, fmt.Errorf("read block %s: %w", b.path, noEOF(err))
 	}
 	length := binary.LittleEndian.Uint32(head[:])
+	b.left -= blockHead + int64(length&^compressed)
+	if b.left < 0 {
+		return nil, fmt.Errorf("read block %s: %w", b.path, errDamagedBlock)
+	}
 	b.buf = resize(b.buf, int(length&^compressed))
 	if _, err := io.ReadFull(b.r, b.buf); err != nil {
-		return nil, fmt.Errorf("read block %s: %w", b.path, err)
+		return nil, fmt.Errorf("read block %s: %w", b.path, noEOF(err))
+	}
+	if sealBlock(head[:], b.buf) != binary.LittleEndian.Uint32(head[4:]) {
+		return nil, fmt.Errorf("read block %s: %w", b.path, errDamagedBlock)
 	}
 	if length&compressed == 0 {
 		return b.buf, nil
@@ -248,6 +303,16 @@ func (b *fileBlocks) next() ([]byte, error) {
 		return nil, fmt.Errorf("read block %s: %w", b.path, err)
 	}
 	return b.raw, nil
+}
+
+var errDamagedBlock = errors.New("the checksum does not match: the file was changed after it was written, or the disk is damaged")
+
+// noEOF is err, unless that would look like the end of the rows.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 func (b *fileBlocks) took(_ int, err error) error {

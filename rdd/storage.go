@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"reflect"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
@@ -73,7 +74,7 @@ func (n *Node) unpersist(ctx context.Context, wait bool) error {
 // the rows pass, keeping them.
 func computeCached[T any](r RDD[T], t *Task, p int) (Stream[T], error) {
 	if b, ok := t.runtime.Blocks().Get(r.node.id, p); ok {
-		return openBlock[T](t, b)
+		return openBlock(r, t, p, b)
 	}
 	c, err := codec.Of[T]()
 	if err = r.node.keepable(err); err != nil {
@@ -87,9 +88,24 @@ func computeCached[T any](r RDD[T], t *Task, p int) (Stream[T], error) {
 	keeper := blockKeeper{task: t, store: t.runtime.Blocks(), dataset: r.node.id, partition: p, level: r.node.level, rows: rows, again: rowsOfBlock[T]}
 	path, err := keeper.fill()
 	if path != "" && err == nil {
-		return openRows[T](t, path)
+		return openRows(t, path, recomputed[T]{r, t, p, path}.rows)
 	}
 	return rows, err
+}
+
+// recomputed is where the rows of a kept partition come from when its file is damaged or gone.
+type recomputed[T any] struct {
+	of        RDD[T]
+	task      *Task
+	partition int
+	file      string
+}
+
+// rows forgets the block and computes the partition, which keeps it again.
+func (c recomputed[T]) rows(cause error) (Stream[T], error) {
+	slog.Warn("a cached block cannot be read and is computed again", "dataset", c.of.node.id, "partition", c.partition, "error", cause)
+	c.task.runtime.Blocks().Drop(c.of.node.id, c.partition, c.file)
+	return computeCached(c.of, c.task, c.partition)
 }
 
 // keepable says why rows that cannot travel, for the given reason, cannot be kept; nil if they can.
@@ -101,9 +117,9 @@ func (n *Node) keepable(err error) error {
 }
 
 // openBlock streams a kept partition.
-func openBlock[T any](t *Task, b Block) (Stream[T], error) {
+func openBlock[T any](r RDD[T], t *Task, p int, b Block) (Stream[T], error) {
 	if b.Rows == nil {
-		return openRows[T](t, b.File)
+		return openRows(t, b.File, recomputed[T]{r, t, p, b.File}.rows)
 	}
 	chunks, ok := b.Rows.([][]T)
 	if !ok {

@@ -57,6 +57,8 @@ type BlockStore interface {
 	Unreserve(n int64)
 	// Put keeps a computed partition. The store takes over the reserved bytes of a block in memory.
 	Put(dataset, partition int, b Block)
+	// Drop forgets a partition that cannot be read from its file; one that was kept anew since, in another file, stays.
+	Drop(dataset, partition int, file string)
 	// TempFile makes a file for a block on disk; Put takes it over.
 	TempFile(dataset, partition int) (string, error)
 }

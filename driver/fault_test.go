@@ -1,0 +1,214 @@
+package driver_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+// faults are what can happen to a file.
+var faults = []struct {
+	name string
+	do   func(path string) error
+}{
+	{"deleted", os.Remove},
+	{"truncated", func(path string) error {
+		fi, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		return os.Truncate(path, fi.Size()/2)
+	}},
+	{"bit flipped", func(path string) error {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		b[len(b)*2/3] ^= 16
+		return os.WriteFile(path, b, 0o600)
+	}},
+}
+
+// fetchFailures counts the stage attempts of a context that ended because a map output could not be read.
+func fetchFailures(sc *driver.Context) *atomic.Int64 {
+	var n atomic.Int64
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.StageCompleted); ok && strings.Contains(e.Error, "map output") {
+			n.Add(1)
+		}
+	})
+	return &n
+}
+
+// keyed is a shuffle of n rows, and what its rows are when nothing goes wrong.
+func keyed(sc *driver.Context, n int64) rdd.RDD[rdd.Pair[int64, int64]] {
+	return rdd.ReduceByKey(rdd.Map(rdd.Range(sc, 0, n, 1, 4), func(x int64) rdd.Pair[int64, int64] {
+		return rdd.Pair[int64, int64]{Key: x % 1000, Value: x}
+	}), func(a, b int64) int64 { return a + b }, 3)
+}
+
+// Whatever happens to a file of a map output, its map task runs again, and no other; where stages are not tried again the job fails, and
+// does not hang.
+func TestDamagedMapOutputs(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for _, disk := range []string{"true", "false"} {
+		for _, attempts := range []string{"4", "1"} {
+			dir := t.TempDir()
+			sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.shuffle.readHostLocalDisk", disk),
+				driver.Set("spark.stage.maxConsecutiveAttempts", attempts))
+			failures := fetchFailures(sc)
+			r := keyed(sc, 10_000)
+			want, err := r.Collect(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			damaged := map[string]bool{} // outputs, without the extension
+			for _, fault := range faults {
+				for _, ext := range []string{".data", ".index"} {
+					name := fmt.Sprintf("local disk %s, %s attempts, %s %s", disk, attempts, ext, fault.name)
+					before := failures.Load()
+					for _, f := range shuffleFiles(dir, ext) {
+						if output := strings.TrimSuffix(f, ext); !damaged[output] {
+							damaged[output] = true
+							if err := fault.do(f); err != nil {
+								t.Fatal(err)
+							}
+							break
+						}
+					}
+					got, err := r.Collect(ctx)
+					if failures.Load() == before {
+						t.Fatalf("%s: nothing happened: the test proved nothing", name)
+					}
+					if attempts == "1" {
+						if err == nil || !strings.Contains(err.Error(), "spark.stage.maxConsecutiveAttempts") {
+							t.Errorf("%s: %d rows, %v", name, len(got), err)
+						}
+						got, err = r.Collect(ctx) // what is known to be lost is made again
+					}
+					if err != nil || !slices.Equal(got, want) {
+						t.Errorf("%s: %d rows, %v, want the %d as before", name, len(got), err, len(want))
+					}
+				}
+			}
+			sc.Stop()
+		}
+	}
+}
+
+// A cached block that is deleted, cut or damaged on disk is computed again from its lineage, in the task that meets it.
+func TestDamagedCachedBlocks(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for _, compress := range []string{"false", "true"} {
+		dir := t.TempDir()
+		sc := driver.New(driver.Master("local-cluster[1,1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.task.maxFailures", "1"), driver.Set("spark.rdd.compress", compress))
+		acc, err := rdd.LongAccumulator(sc, "computed")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rdd.Map(rdd.Range(sc, 0, 40_000, 1, 2), rdd.Bind(acc, func(acc rdd.Accumulator[int64], x int64) int64 { acc.Add(1); return x * x })).Persist(rdd.DiskOnly)
+		want, err := r.Collect(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fault := range faults {
+			var blocks []string
+			filepath.Walk(dir, func(path string, fi os.FileInfo, err error) error {
+				if err == nil && strings.HasPrefix(fi.Name(), "rdd_") {
+					blocks = append(blocks, path)
+				}
+				return nil
+			})
+			if len(blocks) != 2 {
+				t.Fatalf("blocks %v, want 2", blocks)
+			}
+			if err := fault.do(blocks[1]); err != nil {
+				t.Fatal(err)
+			}
+			before := acc.Value()
+			for i, computed := range []int64{20_000, 0} {
+				got, err := r.Collect(ctx)
+				if err != nil || !slices.Equal(got, want) {
+					t.Errorf("%s, compressed %s: %d rows, %v, or wrong ones", fault.name, compress, len(got), err)
+				}
+				if n := acc.Value() - before; n != computed {
+					t.Errorf("%s, compressed %s, job %d: %d rows were computed, want %d", fault.name, compress, i, n, computed)
+				}
+				before = acc.Value()
+			}
+		}
+		sc.Stop()
+	}
+}
+
+// An executor that is stopped in the middle of a job counts as lost after the timeout; when it comes back it is shut out, and the result is
+// the same.
+func TestStoppedExecutorReturns(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.executor.heartbeatInterval", "100ms"), driver.Set("spark.network.timeout", "1500ms"),
+		driver.Set("spark.task.maxFailures", "1")) // silence is nobody's fault
+	defer sc.Stop()
+	var lost atomic.Int64
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.ExecutorRemoved); ok && strings.Contains(e.Reason, "heartbeat") {
+			lost.Add(1)
+		}
+	})
+	marker := filepath.Join(t.TempDir(), "pid")
+	go func() {
+		await(marker)
+		var pid int
+		b, _ := os.ReadFile(marker)
+		fmt.Sscan(string(b), &pid)
+		syscall.Kill(pid, syscall.SIGSTOP)
+		for lost.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		syscall.Kill(pid, syscall.SIGCONT)
+	}()
+	got, err := rdd.Map(keyed(sc, 1000), rdd.Bind(marker, func(marker string, p rdd.Pair[int64, int64]) int64 {
+		if p.Key == 7 {
+			if f, err := os.OpenFile(marker+".new", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err == nil {
+				fmt.Fprint(f, os.Getpid())
+				f.Close()
+				os.Rename(marker+".new", marker)
+				os.Mkdir(marker+".new", 0o700) // once
+				time.Sleep(20 * time.Second)
+			}
+		}
+		return p.Value
+	})).Collect(context.Background())
+	slices.Sort(got)
+	if err != nil || len(got) != 1000 || got[0] != 0 || got[999] != 999 {
+		t.Errorf("%d rows, %v", len(got), err)
+	}
+	if lost.Load() != 1 {
+		t.Errorf("%d executors fell silent", lost.Load())
+	}
+}
+
+// Only what comes to the driver counts as its results.
+func TestShuffledBytesAreNoResults(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local[2]"), driver.Set("spark.driver.maxResultSize", "10k"))
+	defer sc.Stop()
+	n, err := keyed(sc, 100_000).Count(context.Background())
+	if n != 1000 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := keyed(sc, 100_000).Collect(context.Background()); err == nil || !strings.Contains(err.Error(), "spark.driver.maxResultSize") {
+		t.Errorf("1000 rows of 16 bytes: %v", err)
+	}
+}
