@@ -241,11 +241,10 @@ func (d *decoder[T]) Next() ([]T, error) {
 		if err != nil {
 			return nil, err
 		}
-		bad := textio.BadLine{Reason: reasons[how]}
-		if how == whole {
-			bad.Reason, bad.Column = d.fill(n)
-		}
-		if bad.Reason == "" {
+		var bad textio.BadLine
+		if how != whole {
+			bad.Reason = reasons[how]
+		} else if bad.Reason, bad.Column = d.fill(n); bad.Reason == "" {
 			n++
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,6 +71,21 @@ func FuzzReference(f *testing.F) {
 			}
 			if !reflect.DeepEqual(have, want) {
 				t.Errorf("%q: %q, encoding/csv reads %q", text, have, want)
+			}
+		}
+		// What lies in the buffer does not decide how a record is cut.
+		for _, o := range []Options{{}, {SingleLine: true}, {Escape: '\\', TrimSpace: true}} {
+			o, err := o.check()
+			if err != nil || len(text) == 0 || len(text) > 200 {
+				break
+			}
+			all, some := newScanner(o), newScanner(o)
+			size, lines, how := all.scan([]byte(text), true)
+			for n := 1; n <= len(text); n++ {
+				s, l, h := some.scan([]byte(text[:n]), false)
+				if h != cut && (s != size || l != lines || h != how || h == whole && !slices.Equal(some.fields, all.fields)) {
+					t.Errorf("%q: of %d bytes the record has %d bytes, %d lines, outcome %d, fields %v; of all %d, %d, %d, %v", text, n, s, l, h, some.fields, size, lines, how, all.fields)
+				}
 			}
 		}
 		// Splits change nothing.
