@@ -212,3 +212,31 @@ func TestShuffledBytesAreNoResults(t *testing.T) {
 		t.Errorf("1000 rows of 16 bytes: %v", err)
 	}
 }
+
+// When all files of an executor are gone, as when something cleans up its directory, a few attempts find that out: not one for each file.
+func TestAllMapOutputsDeleted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.local.dir", dir))
+	defer sc.Stop()
+	failures := fetchFailures(sc)
+	r := rdd.ReduceByKey(rdd.Map(rdd.Range(sc, 0, 10_000, 1, 20), func(x int64) rdd.Pair[int64, int64] {
+		return rdd.Pair[int64, int64]{Key: x % 10, Value: x}
+	}), func(a, b int64) int64 { return a + b }, 3)
+	want, err := r.Collect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range shuffleFiles(dir, "") {
+		if strings.HasSuffix(f, ".data") || strings.HasSuffix(f, ".index") {
+			os.Remove(f)
+		}
+	}
+	got, err := r.Collect(context.Background())
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	if failures.Load() == 0 {
+		t.Error("no output was missed: the test proved nothing")
+	}
+}

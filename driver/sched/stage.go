@@ -357,7 +357,9 @@ func (s *Scheduler) fetchFailed(t *task, e *TaskFinished) {
 	if t.set.attempt != st.attempts-1 {
 		return // an older attempt: the stage was submitted since, and knows better
 	}
-	if f.ServerLost {
+	if f.ServerLost || t.set.active() && st.failures > 0 {
+		// The second failure in a row, in spite of what was written again after the first one: perhaps the executor's directory is gone. To
+		// find that out file by file would take more attempts than a stage has.
 		s.outputsLost(s.outputs.dropExecutor(f.Executor))
 	} else {
 		s.outputsLost(s.outputs.dropOne(f.Shuffle, f.Map, f.Executor))
