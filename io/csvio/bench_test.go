@@ -8,7 +8,9 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spark-go/spark-go/io/filesys"
 	"github.com/spark-go/spark-go/io/textio"
@@ -52,6 +54,15 @@ func mixedText(n int) []byte {
 	return b.Bytes()
 }
 
+// cpu is the processor time of the process, which other processes disturb less than the clock.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func benchRead[T any](b *testing.B, text []byte, rows int) {
 	uri := filepath.Join(b.TempDir(), "bench.csv")
 	if err := filesys.WriteFile(b.Context(), uri, text); err != nil {
@@ -69,6 +80,7 @@ func benchRead[T any](b *testing.B, text []byte, rows int) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	b.ResetTimer()
+	begin := cpu(b)
 	for range b.N {
 		d, err := newDecoder[T](o)
 		if err == nil {
@@ -87,6 +99,7 @@ func benchRead[T any](b *testing.B, text []byte, rows int) {
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(float64(len(text))/float64(rows), "fileB/row")
+	b.ReportMetric(float64(len(text))*float64(b.N)/1e6/(cpu(b)-begin).Seconds(), "MB/cpu-s")
 }
 
 func BenchmarkReadNumbers(b *testing.B) { benchRead[numbers](b, numbersText(500_000), 500_000) }
@@ -98,6 +111,8 @@ func BenchmarkEncodingCSV(b *testing.B) {
 	text := numbersText(500_000)
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
+	b.ResetTimer()
+	begin := cpu(b)
 	for range b.N {
 		r := csv.NewReader(bytes.NewReader(text))
 		r.ReuseRecord = true
@@ -124,6 +139,7 @@ func BenchmarkEncodingCSV(b *testing.B) {
 		}
 	}
 	b.ReportMetric(500_000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64(len(text))*float64(b.N)/1e6/(cpu(b)-begin).Seconds(), "MB/cpu-s")
 }
 
 func BenchmarkWriteNumbers(b *testing.B) {

@@ -1,6 +1,10 @@
 package csvio
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // span is one field of a record, as it lies in the buffer, without its quotes.
 type span struct {
@@ -13,14 +17,15 @@ type span struct {
 type scanner struct {
 	delim, quote, escape byte
 	quotes, single, trim bool
-	stop                 [256]bool // what ends a field without quotes
-	fields               []span    // of the last record
+	delims               uint64 // the delimiter in every byte
+	fields               []span // of the last record
 }
 
 func newScanner(o Options) scanner {
-	s := scanner{delim: o.Delimiter, quote: o.Quote, escape: o.Escape, quotes: !o.NoQuotes, single: o.SingleLine, trim: o.TrimSpace}
-	s.stop[o.Delimiter], s.stop['\n'] = true, true
-	return s
+	return scanner{
+		delim: o.Delimiter, quote: o.Quote, escape: o.Escape, quotes: !o.NoQuotes, single: o.SingleLine, trim: o.TrimSpace,
+		delims: uint64(o.Delimiter) * ones,
+	}
 }
 
 // outcome is how the scan of a record ended.
@@ -99,9 +104,7 @@ func (s *scanner) scan(data []byte, last bool) (size, lines int, how outcome) {
 			}
 			return 0, 0, cut
 		}
-		for i < n && !s.stop[data[i]] {
-			i++
-		}
+		i = s.plainEnd(data, i)
 		if i < n && data[i] == s.delim {
 			fields = append(fields, s.plain(data, from, i))
 			i++
@@ -120,6 +123,29 @@ func (s *scanner) scan(data []byte, last bool) (size, lines int, how outcome) {
 		}
 		return n, lines, whole
 	}
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// plainEnd finds the delimiter or line feed that ends a field without quotes, or the end of data, eight bytes at a time: of a word x with zero bytes, the lowest bit of
+// (x - ones) &^ x & highs lies in the first of them. Bits above it may be false.
+func (s *scanner) plainEnd(data []byte, i int) int {
+	for ; i+8 <= len(data); i += 8 {
+		x := binary.LittleEndian.Uint64(data[i:])
+		d, l := x^s.delims, x^'\n'*ones
+		if found := ((d-ones)&^d | (l-ones)&^l) & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)>>3
+		}
+	}
+	for ; i < len(data); i++ {
+		if c := data[i]; c == s.delim || c == '\n' {
+			break
+		}
+	}
+	return i
 }
 
 // plain is a field without quotes.

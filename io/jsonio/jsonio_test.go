@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spark-go/spark-go/driver"
 	"github.com/spark-go/spark-go/io/filesys"
@@ -122,6 +124,15 @@ func TestWriteAndReadBack(t *testing.T) {
 	}
 }
 
+// cpu is the processor time of the process, which other processes disturb less than the clock.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func BenchmarkRead(b *testing.B) {
 	const n = 200_000
 	type rating struct {
@@ -146,6 +157,7 @@ func BenchmarkRead(b *testing.B) {
 	b.SetBytes(int64(text.Len()))
 	b.ReportAllocs()
 	b.ResetTimer()
+	begin := cpu(b)
 	for range b.N {
 		d := jsonio.NewDecoder[rating](jsonio.Options{})
 		if err := d.Open(b.Context(), split); err != nil {
@@ -169,4 +181,5 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(float64(text.Len())/n, "fileB/row")
+	b.ReportMetric(float64(text.Len())*float64(b.N)/1e6/(cpu(b)-begin).Seconds(), "MB/cpu-s")
 }
