@@ -240,3 +240,120 @@ func TestAllMapOutputsDeleted(t *testing.T) {
 		t.Error("no output was missed: the test proved nothing")
 	}
 }
+
+// A task that fails once, in a job of one stage, before a shuffle and behind it, costs one attempt.
+func TestTaskFailsOnce(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local[2,2]"))
+	defer sc.Stop()
+	var launched, failed atomic.Int64
+	sc.AddListener(func(e driver.Event) {
+		switch e := e.(type) {
+		case driver.TaskStarted:
+			launched.Add(1)
+		case driver.TaskEnded:
+			if e.Outcome == "failed" {
+				failed.Add(1)
+			}
+		}
+	})
+	once := func(name string) rdd.RDD[int64] {
+		return rdd.Map(rdd.Range(sc, 0, 100, 1, 4), rdd.Bind(filepath.Join(t.TempDir(), name), func(marker string, x int64) int64 {
+			if x == 60 && os.Mkdir(marker, 0o700) == nil {
+				panic("the first time")
+			}
+			return x
+		}))
+	}
+	byTen := func(r rdd.RDD[int64]) rdd.RDD[int64] {
+		pairs := rdd.Map(r, func(x int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: x % 10, Value: 1} })
+		return rdd.Map(rdd.ReduceByKey(pairs, func(a, b int64) int64 { return a + b }, 3), func(p rdd.Pair[int64, int64]) int64 { return p.Value })
+	}
+	behind := rdd.Map(byTen(rdd.Range(sc, 0, 100, 1, 4)), rdd.Bind(filepath.Join(t.TempDir(), "behind"), func(marker string, x int64) int64 {
+		if os.Mkdir(marker, 0o700) == nil {
+			panic("the first time")
+		}
+		return x
+	}))
+	for _, c := range []struct {
+		name string
+		of   rdd.RDD[int64]
+		sum  int64
+		want int64 // attempts
+	}{{"one stage", once("one"), 4950, 5}, {"map stage", byTen(once("map")), 100, 8}, {"reduce stage", behind, 100, 8}} {
+		launched.Store(0)
+		failed.Store(0)
+		sum, err := rdd.Reduce(context.Background(), c.of, func(a, b int64) int64 { return a + b })
+		if err != nil || sum != c.sum || failed.Load() != 1 || launched.Load() != c.want {
+			t.Errorf("%s: sum %d, %v; %d of %d attempts failed, want %d, and 1 of %d", c.name, sum, err, failed.Load(), launched.Load(), c.sum, c.want)
+		}
+	}
+}
+
+// Two jobs read one shuffle. The one that began it is cancelled; the other gets its rows. What a cancelled job had half computed is not
+// kept.
+func TestCancelSparesSharedStages(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	dir := t.TempDir()
+	started, release := filepath.Join(dir, "started"), filepath.Join(dir, "release")
+	var submitted atomic.Int64
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.StageSubmitted); ok && strings.Contains(e.Name, "Map") && e.Tasks == 4 {
+			submitted.Add(1)
+		}
+	})
+	slowly := rdd.Map(rdd.Range(sc, 0, 100, 1, 4), rdd.Bind(dir, func(dir string, x int64) int64 {
+		if x == 0 {
+			touch(filepath.Join(dir, "started"))
+			await(filepath.Join(dir, "release"))
+		}
+		return x
+	})).Cache()
+	shared := rdd.ReduceByKey(rdd.Map(slowly, func(x int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: x % 10, Value: 1} }), func(a, b int64) int64 { return a + b }, 2)
+	ctx, cancel := context.WithCancel(context.Background())
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := shared.Count(ctx)
+		first <- err
+	}()
+	await(started)
+	var n int64
+	go func() {
+		var err error
+		n, err = shared.Count(context.Background())
+		second <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // the second job is submitted
+	cancel()
+	if err := <-first; err == nil {
+		t.Error("the first job was not cancelled")
+	}
+	touch(release)
+	if err := <-second; err != nil || n != 10 {
+		t.Errorf("the second job: %d rows, %v", n, err)
+	}
+	if submitted.Load() != 1 {
+		t.Errorf("the map stage was submitted %d times, want once for both jobs", submitted.Load())
+	}
+	// A job that is cancelled in the middle of a partition leaves no part of it in the cache.
+	endless := filepath.Join(dir, "endless")
+	half := rdd.Map(rdd.Range(sc, 0, 100_000, 1, 1), rdd.Bind(endless, func(marker string, x int64) int64 {
+		if x == 50_000 && os.Mkdir(marker, 0o700) == nil {
+			time.Sleep(300 * time.Millisecond)
+		}
+		return x
+	})).Cache()
+	ctx, cancel = context.WithCancel(context.Background())
+	go func() {
+		await(endless)
+		cancel()
+	}()
+	if _, err := half.Count(ctx); err == nil {
+		t.Error("the job ended before it was cancelled")
+	}
+	if n, err := half.Count(context.Background()); n != 100_000 || err != nil {
+		t.Errorf("after the cancelled job: %d rows, %v", n, err)
+	}
+}

@@ -339,9 +339,8 @@ func (l *loop) act(a sched.Action) {
 	case sched.TaskEnded:
 		l.ended(a)
 	case sched.Result:
-		j, ok := l.jobs[a.Job]
-		if ok {
-			j.deliver(a.Partition, a.Value.([]byte))
+		if j, ok := l.jobs[a.Job]; ok {
+			l.deliver(j, a.Partition, a.Value.([]byte))
 		}
 	case sched.StageCompleted:
 		l.completed(a)
@@ -463,9 +462,6 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 		e.Outcome = sched.Succeeded
 		if r.Output == nil {
 			e.Value = r.Value
-			if err := l.limitResult(t, len(r.Value)); err != nil {
-				e.Outcome, e.Value, e.Err = sched.Killed, nil, err
-			}
 		}
 	case protocol.FetchFailed:
 		e.Outcome, e.Err = sched.FetchFailed, errors.New(r.Error)
@@ -483,18 +479,15 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 	delete(l.tasks, r.ID)
 }
 
-// limitResult fails a job whose results would not fit in the driver.
-func (l *loop) limitResult(t *taskState, n int) error {
-	st := l.stages[t.stage]
-	if st == nil || st.job == nil {
-		return nil
-	}
-	j := st.job
-	j.resultBytes += int64(n)
+// deliver hands on a partition's result, unless the job's results would not fit in the driver. Each partition comes once, so copies of tasks
+// do not count.
+func (l *loop) deliver(j *job, partition int, value []byte) {
+	j.resultBytes += int64(len(value))
 	if limit := l.ctx.maxResult; limit > 0 && j.resultBytes > limit {
 		l.fail(j.id, fmt.Errorf("the results of %s are larger than spark.driver.maxResultSize (%d bytes): write them to files, take fewer rows, or raise the limit", j.spec.Name, limit))
+		return
 	}
-	return j.err
+	j.deliver(partition, value)
 }
 
 // fail ends a job with an error of the driver's own.

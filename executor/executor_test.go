@@ -32,6 +32,18 @@ func TestMemoryIsShared(t *testing.T) {
 	if got := b.Acquire(100); got != 0 {
 		t.Errorf("%d bytes from a full budget", got)
 	}
+	if got := a.Acquire(1); got != 0 {
+		t.Errorf("%d bytes above a task's share", got)
+	}
+	// A third task lowers the share of those that hold more: nobody is granted less than nothing, and nothing is taken from them.
+	c := m.Task()
+	if got := a.Acquire(10); got != 0 {
+		t.Errorf("%d bytes to a task that holds more than its share", got)
+	}
+	if got := c.Acquire(-5); got != 0 {
+		t.Errorf("%d bytes for a negative request", got)
+	}
+	c.Close()
 	a.Release(100)
 	if leaked, peak := a.Close(); leaked != 400 || peak != 500 {
 		t.Errorf("leaked %d, peak %d", leaked, peak)

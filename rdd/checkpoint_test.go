@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/spark-go/spark-go/driver"
@@ -210,6 +211,49 @@ func (m *memoryStore) RemoveAll(_ context.Context, path string) error {
 		}
 	}
 	return nil
+}
+
+// flakyStore cannot write for the first few times.
+type flakyStore struct {
+	*memoryStore
+	failures atomic.Int64 // to come
+	failed   atomic.Int64
+}
+
+func (f *flakyStore) Write(ctx context.Context, path string, write func(io.Writer) error) error {
+	if f.failures.Add(-1) >= 0 {
+		f.failed.Add(1)
+		return errors.New("no space left on device")
+	}
+	return f.memoryStore.Write(ctx, path, write)
+}
+
+// Writes of a checkpoint's parts that fail are tried again as tasks are; if they fail for good the action says why, the dataset keeps its
+// lineage, and the next action tries again.
+func TestCheckpointWritesAreTriedAgain(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		failures int64
+		want     string
+	}{{2, ""}, {1000, "no space left on device"}} {
+		store := &flakyStore{memoryStore: &memoryStore{files: map[string][]byte{}}}
+		store.failures.Store(c.failures)
+		rdd.RegisterCheckpointScheme("flaky", func(string) (rdd.CheckpointStore, error) { return store, nil })
+		sc := driver.New(driver.Master("local[1,3]"), driver.Set("spark.checkpoint.dir", "flaky://x"))
+		r := rdd.Map(rdd.Range(sc, 0, 10, 1, 2), square).Checkpoint()
+		n, err := r.Count(ctx)
+		if c.want == "" && (n != 10 || err != nil || !r.IsCheckpointed()) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || r.IsCheckpointed()) {
+			t.Errorf("%d failures: %d rows, %v, checkpointed %v", c.failures, n, err, r.IsCheckpointed())
+		}
+		if store.failed.Load() < 2 {
+			t.Errorf("%d writes failed: the test proved nothing", store.failed.Load())
+		}
+		store.failures.Store(0)
+		if n, err := r.Count(ctx); n != 10 || err != nil || !r.IsCheckpointed() {
+			t.Errorf("afterwards: %d rows, %v", n, err)
+		}
+		sc.Stop()
+	}
 }
 
 func TestCheckpointSchemes(t *testing.T) {
