@@ -75,6 +75,10 @@ func (t *TaskMemory) Acquire(n int64) int64 {
 	return got
 }
 
+// floor is what each structure of a task may hold without asking: 1 MiB, and less where that is much of the budget, since several
+// structures of several tasks hold it besides what they were granted.
+func floor(total int64) int64 { return min(max(total/64, 64<<10), 1<<20) }
+
 // Release gives n bytes back.
 func (t *TaskMemory) Release(n int64) {
 	t.m.mu.Lock()

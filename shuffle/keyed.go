@@ -128,7 +128,7 @@ func (k *keyed[K]) room(rows int) error {
 // step returns how many of n rows to take at once, if one takes about size bytes: a step is a small part of what is held without
 // asking, or large rows would be evicted before the next ones come.
 func (k *keyed[K]) step(n int, size int64) int {
-	return min(n, addRows, int(max(memoryFloor/8/(size+k.keySize+32), 16)))
+	return min(n, addRows, int(max(k.budget.floor/8/(size+k.keySize+32), 16)))
 }
 
 // evict moves the upper resident buckets to disk. It reports false if it cannot split the keys.
@@ -161,7 +161,7 @@ func (k *keyed[K]) evict() (bool, error) {
 		return false, nil
 	}
 	if k.stage == 0 {
-		k.stage = min(max(k.budget.granted/8, memoryFloor/8), 4<<20)
+		k.stage = min(max(k.budget.granted/8, k.budget.floor/8), 4<<20)
 	}
 	ids := make([]uint32, len(t.keys))
 	n := uint32(0)

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// memoryFloor is what every structure may hold without asking: small enough that a hundred of them do not matter, large enough
-// that each makes progress when the executor's budget is used up. Tests lower it, to spill small data.
+// memoryFloor is what every structure may hold without asking unless Env.Floor says so: small enough that a hundred of them do not
+// matter, large enough that each makes progress when the executor's budget is used up. Tests lower it, to spill small data.
 var memoryFloor int64 = 1 << 20
 
 const (
@@ -20,6 +20,7 @@ const (
 type budget struct {
 	mem     Memory
 	metrics *Metrics
+	floor   int64
 	granted int64
 }
 
@@ -28,13 +29,17 @@ func newBudget(env *Env) budget {
 	if mem == nil {
 		mem = Unlimited{}
 	}
-	return budget{mem: mem, metrics: env.Metrics}
+	floor := env.Floor
+	if floor <= 0 {
+		floor = memoryFloor
+	}
+	return budget{mem: mem, metrics: env.Metrics, floor: floor}
 }
 
 // fits reports whether the structure may hold total bytes, asking for more if it must. What was granted in vain is given back
 // at once: others may have use for it.
 func (b *budget) fits(total int64) bool {
-	short := total - memoryFloor - b.granted
+	short := total - b.floor - b.granted
 	if short <= 0 {
 		return true
 	}
@@ -52,7 +57,7 @@ func (b *budget) fits(total int64) bool {
 
 // shrink gives back what is not needed to hold total bytes.
 func (b *budget) shrink(total int64) {
-	spare := b.granted - max(0, total-memoryFloor)
+	spare := b.granted - max(0, total-b.floor)
 	if spare > 0 {
 		b.mem.Release(spare)
 		b.granted -= spare

@@ -93,6 +93,7 @@ type Env struct {
 	Location         Location // what this executor's own map outputs are published with; Dir is where files are written
 	SpillDir         string   // private to a task; removed with everything in it when the task ends
 	Memory           Memory   // nil means Unlimited
+	Floor            int64    // bytes that each structure may hold without asking Memory; 0 means 1 MiB
 	Compression      string   // of map outputs: "lz4" (default), "zstd" or "none"
 	SpillCompression string   // of spills: default "lz4"
 	MaxBytesInFlight int64    // fetched and not yet consumed, per reduce task; 0 means 48 MiB
