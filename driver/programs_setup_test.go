@@ -25,10 +25,11 @@ type setup struct {
 	kills      bool          // an executor during each run
 	speculates bool
 
-	sc    *driver.Context
-	seen  *counters
-	shots int // that hit, in this context
-	rng   *rand.Rand
+	sc      *driver.Context
+	seen    *counters
+	hoarded rdd.RDD[int64] // a dataset that is not referenced any more gives its memory back
+	shots   int            // that hit, in this context
+	rng     *rand.Rand
 
 	runs    int // that counted
 	missed  int // that did not, since no executor was lost
@@ -38,7 +39,7 @@ type setup struct {
 	copies  int64
 }
 
-// tiny has so little memory that every structure spills beyond the floor of 1 MiB.
+// tiny has so little memory that every structure spills beyond the 64 KiB that it may always hold.
 func tiny(name, master string) *setup {
 	return &setup{name: name, master: master, hoard: true, set: map[string]string{
 		"spark.driver.memory": "64m", "spark.memory.fraction": "0.05", "spark.memory.storageFraction": "0.99",
@@ -50,7 +51,7 @@ func slowSetups() []*setup {
 		tiny("tiny memory in processes", "local-cluster[2,1,64m]"),
 		{name: "processes with own disks", master: "local-cluster[3,1,128m]", set: map[string]string{"spark.shuffle.readHostLocalDisk": "false"}},
 		{name: "kills", master: "local-cluster[2,1,128m]", kills: true, slow: 5 * time.Millisecond, set: map[string]string{"spark.log.level": "error"}},
-		{name: "kills with own disks", master: "local-cluster[3,1,128m]", kills: true, slow: 5 * time.Millisecond, set: map[string]string{"spark.shuffle.readHostLocalDisk": "false"}},
+		{name: "kills in little memory", master: "local-cluster[3,1,64m]", kills: true, slow: 5 * time.Millisecond, set: map[string]string{"spark.shuffle.readHostLocalDisk": "false", "spark.memory.fraction": "0.05"}},
 		{name: "speculation", master: "local-cluster[2,2,128m]", speculates: true, slow: 2 * time.Millisecond, set: map[string]string{
 			"spark.speculation": "true", "spark.speculation.quantile": "0.3", "spark.speculation.multiplier": "1", "spark.speculation.minTaskRuntime": "1ms", "spark.speculation.interval": "2ms",
 		}},
@@ -97,8 +98,8 @@ func (c *setup) start(t testing.TB) {
 		c.rng = rand.New(rand.NewPCG(*firstProgram, 0x5851f42d4c957f2d))
 	}
 	if c.hoard {
-		hoard := rdd.Range(c.sc, 0, 8<<20/8, 1, 64).Cache()
-		if _, err := hoard.Count(t.Context()); err != nil {
+		c.hoarded = rdd.Range(c.sc, 0, 8<<20/8, 1, 256).Cache()
+		if _, err := c.hoarded.Count(t.Context()); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 	}
@@ -109,7 +110,7 @@ func (c *setup) stop() {
 		c.spilled += c.seen.spilled.Load()
 		c.copies += c.seen.copies.Load()
 		c.sc.Stop()
-		c.sc = nil
+		c.sc, c.hoarded = nil, rdd.RDD[int64]{}
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 //	go test ./driver -run TestPrograms -programs.first=17 -programs.count=1  one
 var (
 	firstProgram  = flag.Uint64("programs.first", 1, "the seed of the first random program")
-	countPrograms = flag.Int("programs.count", 0, "how many random programs; 0 means 8, and 300 with SPARK_GO_SLOW=1")
+	countPrograms = flag.Int("programs.count", 0, "how many random programs; 0 means 12, and 300 with SPARK_GO_SLOW=1")
 )
 
 // kept are programs that failed once, and edges that chance hits seldom.
@@ -51,7 +51,7 @@ var kept = []struct{ name, program string }{
 		1: totext 0 text width=9
 		2: localcheckpoint 1 text
 		3: sample 2 text arg=1
-		4: distinct 3 text n=3
+		4: first 3 text n=3
 		5: join 4 2 text n=6
 		6: sortdown 5 text n=3
 		7: partitionby 6 text n=3`},
@@ -117,7 +117,7 @@ func firstDifference[R comparable](got, want [][]R) string {
 	for p := range got {
 		for i := range min(len(got[p]), len(want[p])) {
 			if got[p][i] != want[p][i] {
-				return fmt.Sprintf("partition %d of %d, row %d of %d: %v, want %v", p, len(got), i, len(got[p]), got[p][i], want[p][i])
+				return fmt.Sprintf("partition %d of %d, row %d of %d: %.200v, want %.200v", p, len(got), i, len(got[p]), got[p][i], want[p][i])
 			}
 		}
 		if len(got[p]) != len(want[p]) {
@@ -283,7 +283,7 @@ func TestPrograms(t *testing.T) {
 	slow := os.Getenv("SPARK_GO_SLOW") != ""
 	count := *countPrograms
 	if count == 0 {
-		count = 8
+		count = 12
 		if slow {
 			count = 300
 		}
