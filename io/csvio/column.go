@@ -294,19 +294,21 @@ func (c *texts) set(row int, text []byte, quoted, null bool) error {
 func (c *texts) finish(int, string) {}
 
 // times parses times by several layouts.
-type times struct{ layouts []string }
+type times struct {
+	layouts []string
+	swap    bool // no text fits two of them, so the order is free
+}
 
 var defaultTimes = []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05", time.DateTime, time.DateOnly}
 
 func newTimes(f field, o Options) times {
-	layouts := o.TimeFormats
-	if len(layouts) == 0 {
-		layouts = defaultTimes
+	switch {
+	case f.layout != "":
+		return times{layouts: append([]string{f.layout}, o.TimeFormats...)}
+	case len(o.TimeFormats) > 0:
+		return times{layouts: o.TimeFormats}
 	}
-	if f.layout != "" {
-		layouts = append([]string{f.layout}, o.TimeFormats...)
-	}
-	return times{slices.Clone(layouts)}
+	return times{slices.Clone(defaultTimes), true}
 }
 
 func (t times) parse(text []byte) (time.Time, error) {
@@ -316,7 +318,7 @@ func (t times) parse(text []byte) (time.Time, error) {
 		if err != nil {
 			continue
 		}
-		if i > 0 { // a file rarely mixes formats
+		if i > 0 && t.swap { // a file rarely mixes formats
 			t.layouts[0], t.layouts[i] = t.layouts[i], t.layouts[0]
 		}
 		if _, offset := v.Zone(); offset == 0 {

@@ -47,6 +47,7 @@ package csvio
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/spark-go/spark-go/io/filesys"
 	"github.com/spark-go/spark-go/io/textio"
@@ -116,6 +117,9 @@ func (o Options) check() (Options, error) {
 		return o, fmt.Errorf("the delimiter %q is quote, escape or comment too: choose different characters", o.Delimiter)
 	case o.Comment != 0 && o.Comment == o.Quote && !o.NoQuotes:
 		return o, fmt.Errorf("the comment %q is the quote too: choose different characters", o.Comment)
+	case strings.ContainsAny(o.NullValue, "\n\r"+string(rune(o.Delimiter))) || !o.NoQuotes && strings.IndexByte(o.NullValue, o.Quote) >= 0,
+		o.Comment != 0 && strings.IndexByte(o.NullValue, o.Comment) == 0, o.TrimSpace && o.NullValue != strings.Trim(o.NullValue, " \t"):
+		return o, fmt.Errorf("the null value %q cannot stand in a field without quotes: choose a plain word", o.NullValue)
 	case o.Header && len(o.Columns) > 0:
 		return o, fmt.Errorf("both Header and Columns are set: columns are named by the header or by the program")
 	}

@@ -1,7 +1,6 @@
 package csvio
 
 import (
-	"fmt"
 	"io"
 	"math"
 	"net/netip"
@@ -217,7 +216,7 @@ func TestErrorsNameThePlace(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	for _, o := range []Options{{Delimiter: '\n'}, {Delimiter: '"'}, {Quote: 0xff}, {Comment: ','}, {Comment: '"'}, {Header: true, Columns: []string{"a"}}} {
+	for _, o := range []Options{{Delimiter: '\n'}, {Delimiter: '"'}, {Quote: 0xff}, {Comment: ','}, {Comment: '"'}, {NullValue: "a,b"}, {NullValue: "\""}, {NullValue: " ", TrimSpace: true}, {NullValue: "#", Comment: '#'}, {Header: true, Columns: []string{"a"}}} {
 		if _, err := readAll[pair](t, "x", "", o, 1); err == nil {
 			t.Errorf("%+v is taken", o)
 		}
@@ -258,6 +257,33 @@ func TestNullValue(t *testing.T) {
 	}
 }
 
+// TestLongStretchOfBadLines: a batch must not end, and with it the file, because nothing good came for long.
+func TestLongStretchOfBadLines(t *testing.T) {
+	text := "x,1\n" + strings.Repeat("y,two\n", 3*batchBytes/6) + "z,3\n"
+	got, err := readAll[pair](t, "stretch", text, Options{BadLines: textio.SkipBadLines()}, 1<<30)
+	if want := []pair{{"x", 1}, {"z", 3}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d rows, %v", len(got), err)
+	}
+	text = "x,1\n" + strings.Repeat("# comment\n\n", 3*batchBytes/11) + "z,3\n"
+	got, err = readAll[pair](t, "stretch", text, Options{Comment: '#'}, 1<<30)
+	if want := []pair{{"x", 1}, {"z", 3}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d rows, %v", len(got), err)
+	}
+}
+
+// TestTimesInOrder: what came before does not decide how an ambiguous date is read.
+func TestTimesInOrder(t *testing.T) {
+	type row struct{ Day time.Time }
+	got, err := readAll[row](t, "days", "01/02/2026\n13/02/2026\n01/02/2026\n", Options{TimeFormats: []string{"01/02/2006", "02/01/2006"}}, 1<<30)
+	if err != nil || len(got) != 3 || got[0] != got[2] || got[1].Day.Day() != 13 {
+		t.Errorf("%v, %v", got, err)
+	}
+	got, err = readAll[row](t, "days", "2026-01-02\n2026-01-02 00:00:00\n2026-01-02T00:00:00Z\n2026-01-02\n", Options{}, 1<<30)
+	if err != nil || len(got) != 4 || got[0] != got[1] || got[1] != got[2] || got[0] != got[3] {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestHugeFieldAndBuffers(t *testing.T) {
 	huge := strings.Repeat("0123456789abcde\n", 10<<16)
 	var b strings.Builder
@@ -271,8 +297,6 @@ func TestHugeFieldAndBuffers(t *testing.T) {
 			s = huge
 		}
 		want = append(want, pair{s, int32(i)})
-		fmt.Fprintf(&b, "%q,%d\r\n", "", 0)
-		b.Reset()
 	}
 	for _, p := range want {
 		b.WriteString(`"` + strings.ReplaceAll(p.A, `"`, `""`) + `",` + strconv.Itoa(int(p.B)) + "\r\n")

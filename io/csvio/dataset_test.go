@@ -107,6 +107,13 @@ func TestWriteEverywhere(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
+	type twins struct {
+		A string `csv:"x"`
+		B string `csv:"x"`
+	}
+	if err := csvio.Write(ctx, rdd.Parallelize(sc, []twins{{}}, 1), dir, csvio.Options{Header: true}); err == nil || !strings.Contains(err.Error(), "twins.B") {
+		t.Error(err)
+	}
 	if ok, _ := filesys.Exists(ctx, dir); ok {
 		t.Error("a refused write left its directory")
 	}

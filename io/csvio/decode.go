@@ -233,7 +233,7 @@ func (d *decoder[T]) Next() ([]T, error) {
 	clear(d.rows)
 	d.arena.buf = d.arena.buf[:0]
 	n := 0
-	for begin := d.in.Offset(); n < len(d.rows) && d.in.Offset()-begin < batchBytes; d.consume() {
+	for begin := d.in.Offset(); n < len(d.rows) && (n == 0 || d.in.Offset()-begin < batchBytes); d.consume() {
 		how, err := d.record(false)
 		if err == io.EOF {
 			break

@@ -71,7 +71,12 @@ func (e encoder[T]) Begin() (head []byte, appendRows func([]byte, []T) ([]byte, 
 		w.columns = append(w.columns, c)
 	}
 	if e.Options.Header {
+		seen := map[string]string{}
 		for i := range fields {
+			if other, twice := seen[fields[i].column()]; twice {
+				return nil, nil, fmt.Errorf("fields %s and %s are both the column %q: name them apart by tags, `csv:\"NAME\"`", other, fields[i].label, fields[i].column())
+			}
+			seen[fields[i].column()] = fields[i].label
 			if i > 0 {
 				head = append(head, e.Options.Delimiter)
 			}

@@ -86,7 +86,7 @@ func (d *decoder[T]) Close() error {
 func (d *decoder[T]) Next() ([]T, error) {
 	clear(d.rows) // Unmarshal writes into what pointers and slices of a row point to
 	rows := d.rows[:0]
-	for begin := d.in.Offset(); len(rows) < cap(rows) && d.in.Offset()-begin < batchBytes; {
+	for begin := d.in.Offset(); len(rows) < cap(rows) && (len(rows) == 0 || d.in.Offset()-begin < batchBytes); {
 		offset := d.in.Offset()
 		line, err := d.in.Line()
 		if err == io.EOF {

@@ -41,6 +41,7 @@ func TestEverySplit(t *testing.T) {
 		"null":      "null\n",
 		"huge":      `{"name":"` + huge + `"}` + "\n" + `{"name":"after"}` + "\n",
 		"reuse":     `{"name":"a","x":1,"tags":["1","2","3"],"more":{"p":1}}` + "\n" + `{"name":"b","x":2,"tags":["4"],"more":{"q":1}}` + "\n{}\n",
+		"stretch":   "{\"name\":\"n\"}\n" + strings.Repeat("\n", 3<<20) + "{\"name\":\"m\"}\n",
 		"many rows": strings.Repeat("{\"name\":\"n\"}\n", 5000),
 	} {
 		var want []point
