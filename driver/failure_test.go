@@ -164,15 +164,27 @@ func TestSlowTaskIsSpeculated(t *testing.T) {
 			copies.Add(1)
 		}
 	})
+	acc, err := rdd.LongAccumulator(sc, "rows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type env struct {
+		Marker string
+		Acc    rdd.Accumulator[int64]
+	}
 	start := time.Now()
-	got, err := rdd.Map(rdd.Range(sc, 0, 8, 1, 8), rdd.Bind(filepath.Join(t.TempDir(), "slow"), func(marker string, x int64) int64 {
-		if x == 2 && os.Mkdir(marker, 0o700) == nil {
+	got, err := rdd.Map(rdd.Range(sc, 0, 8, 1, 8), rdd.Bind(env{filepath.Join(t.TempDir(), "slow"), acc}, func(e env, x int64) int64 {
+		e.Acc.Add(1)
+		if x == 2 && os.Mkdir(e.Marker, 0o700) == nil {
 			time.Sleep(time.Minute)
 		}
 		return x
 	})).Collect(context.Background())
 	if err != nil || !slices.Equal(got, []int64{0, 1, 2, 3, 4, 5, 6, 7}) || copies.Load() == 0 || time.Since(start) > 20*time.Second {
 		t.Errorf("got %v, %v after %v with %d copies", got, err, time.Since(start), copies.Load())
+	}
+	if acc.Value() != 8 {
+		t.Errorf("the accumulator is %d: only one attempt of a task counts", acc.Value())
 	}
 }
 

@@ -357,3 +357,107 @@ func TestCancelSparesSharedStages(t *testing.T) {
 		t.Errorf("after the cancelled job: %d rows, %v", n, err)
 	}
 }
+
+// A host that is killed takes its executor and its map outputs with it: first in the map phase, then in the reduce phase.
+func TestHostDiesInEachPhase(t *testing.T) {
+	t.Parallel()
+	for _, disk := range []string{"true", "false"} {
+		dir := t.TempDir()
+		sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.shuffle.readHostLocalDisk", disk))
+		var lost atomic.Int64
+		sc.AddListener(func(e driver.Event) {
+			if e, ok := e.(driver.ExecutorRemoved); ok && strings.Contains(e.Reason, "signal 9") {
+				lost.Add(1)
+			}
+		})
+		killHost := func(marker string, p rdd.Pair[int64, int64]) rdd.Pair[int64, int64] {
+			if p.Key == 5 && os.Mkdir(marker, 0o700) == nil {
+				syscall.Kill(os.Getppid(), syscall.SIGKILL)
+				time.Sleep(20 * time.Second)
+			}
+			return p
+		}
+		pairs := rdd.Map(rdd.Range(sc, 0, 1000, 1, 6), func(x int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: x % 10, Value: x} })
+		sums := rdd.ReduceByKey(rdd.Map(pairs, rdd.Bind(filepath.Join(dir, "map"), killHost)), func(a, b int64) int64 { return a + b }, 3)
+		rows, err := rdd.Map(sums, rdd.Bind(filepath.Join(dir, "reduce"), killHost)).Collect(context.Background())
+		total := int64(0)
+		for _, p := range rows {
+			total += p.Value
+		}
+		n := lost.Load()
+		sc.Stop()
+		if err != nil || len(rows) != 10 || total != 1000*999/2 {
+			t.Errorf("local disk %s: %d rows, sum %d, %v", disk, len(rows), total, err)
+		}
+		if n != 2 {
+			t.Errorf("local disk %s: %d executors went with their hosts, want 2", disk, n)
+		}
+	}
+}
+
+// With exclusion a task does not go back to the executor where it failed.
+func TestTasksAvoidExecutors(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.excludeOnFailure.enabled", "true"), driver.Set("spark.task.maxFailures", "2"))
+	defer sc.Stop()
+	var failed atomic.Int64
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.TaskEnded); ok && e.Outcome == "failed" {
+			failed.Add(1)
+		}
+	})
+	// The process that computes the first row is broken from then on.
+	rows, err := rdd.Map(rdd.Range(sc, 0, 1, 1, 1), rdd.Bind(filepath.Join(t.TempDir(), "broken"), func(marker string, x int64) int64 {
+		os.Mkdir(marker, 0o700)
+		os.Mkdir(filepath.Join(marker, fmt.Sprint(os.Getpid())), 0o700)
+		if tried, _ := os.ReadDir(marker); len(tried) == 1 {
+			panic("this process is broken")
+		}
+		return x
+	})).Collect(context.Background())
+	if err != nil || len(rows) != 1 || failed.Load() != 1 {
+		t.Errorf("%v, %v; %d attempts failed", rows, err, failed.Load())
+	}
+}
+
+// Files of tasks that spilled go with the tasks, whether these succeed or fail.
+func TestSpillsAreRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	sc := driver.New(driver.Master("local[2]"), driver.Set("spark.local.dir", dir), driver.Set("spark.driver.memory", "64m"), driver.Set("spark.memory.fraction", "0.05"))
+	defer sc.Stop()
+	var spilled atomic.Int64
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.TaskEnded); ok {
+			spilled.Add(e.Metrics.Shuffle.SpilledBytes)
+		}
+	})
+	for _, bad := range []int64{-1, 150_000} {
+		sums := rdd.ReduceByKey(rdd.Map(rdd.Range(sc, 0, 200_000, 1, 2), func(x int64) rdd.Pair[int64, int64] {
+			return rdd.Pair[int64, int64]{Key: x, Value: x}
+		}), func(a, b int64) int64 { return a + b }, 2)
+		spilled.Store(0)
+		n, err := rdd.Map(sums, rdd.Bind(bad, func(bad int64, p rdd.Pair[int64, int64]) int64 {
+			if p.Key == bad {
+				panic("a bad row")
+			}
+			return p.Value
+		})).Count(context.Background())
+		if bad < 0 && (err != nil || n != 200_000) || bad >= 0 && (err == nil || !strings.Contains(err.Error(), "a bad row")) {
+			t.Errorf("bad row %d: %d, %v", bad, n, err)
+		}
+		if spilled.Load() == 0 {
+			t.Errorf("bad row %d: nothing was spilled: the test proved nothing", bad)
+		}
+		for end := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) { // what was cancelled may still be ending
+			left := slices.DeleteFunc(shuffleFiles(dir, ""), func(path string) bool { return !strings.Contains(path, "/task-") })
+			if len(left) == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Errorf("bad row %d: %v are left", bad, left)
+				break
+			}
+		}
+	}
+}
