@@ -50,7 +50,7 @@ func slowSetups() []*setup {
 	return []*setup{
 		tiny("tiny memory in processes", "local-cluster[2,1,64m]"),
 		{name: "processes with own disks", master: "local-cluster[3,1,128m]", set: map[string]string{"spark.shuffle.readHostLocalDisk": "false"}},
-		{name: "kills", master: "local-cluster[2,1,128m]", kills: true, slow: 5 * time.Millisecond, set: map[string]string{"spark.log.level": "error"}},
+		{name: "kills", master: "local-cluster[2,1,128m]", kills: true, slow: 5 * time.Millisecond},
 		{name: "kills in little memory", master: "local-cluster[3,1,64m]", kills: true, slow: 5 * time.Millisecond, set: map[string]string{"spark.shuffle.readHostLocalDisk": "false", "spark.memory.fraction": "0.05"}},
 		{name: "speculation", master: "local-cluster[2,2,128m]", speculates: true, slow: 2 * time.Millisecond, set: map[string]string{
 			"spark.speculation": "true", "spark.speculation.quantile": "0.3", "spark.speculation.multiplier": "1", "spark.speculation.minTaskRuntime": "1ms", "spark.speculation.interval": "2ms",
@@ -88,7 +88,7 @@ func (c *counters) on(e driver.Event) {
 }
 
 func (c *setup) start(t testing.TB) {
-	options := []driver.Option{driver.Master(c.master), driver.Set("spark.checkpoint.dir", t.TempDir())}
+	options := []driver.Option{driver.Master(c.master), driver.Set("spark.checkpoint.dir", t.TempDir()), driver.Set("spark.log.level", "error")} // lost executors are no news here
 	for k, v := range c.set {
 		options = append(options, driver.Set(k, v))
 	}
