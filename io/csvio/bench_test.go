@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -54,6 +55,12 @@ func mixedText(n int) []byte {
 	return b.Bytes()
 }
 
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
 // cpu is the processor time of the process, which other processes disturb less than the clock.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
@@ -80,7 +87,7 @@ func benchRead[T any](b *testing.B, text []byte, rows int) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	b.ResetTimer()
-	begin := cpu(b)
+	begin, before := cpu(b), allocated()
 	for range b.N {
 		d, err := newDecoder[T](o)
 		if err == nil {
@@ -99,6 +106,7 @@ func benchRead[T any](b *testing.B, text []byte, rows int) {
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(float64(len(text))/float64(rows), "fileB/row")
+	b.ReportMetric(float64(allocated()-before)/float64(rows)/float64(b.N), "B/row")
 	b.ReportMetric(float64(len(text))*float64(b.N)/1e6/(cpu(b)-begin).Seconds(), "MB/cpu-s")
 }
 

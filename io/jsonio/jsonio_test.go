@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,6 +126,12 @@ func TestWriteAndReadBack(t *testing.T) {
 	}
 }
 
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
 // cpu is the processor time of the process, which other processes disturb less than the clock.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
@@ -158,7 +165,7 @@ func BenchmarkRead(b *testing.B) {
 	b.SetBytes(int64(text.Len()))
 	b.ReportAllocs()
 	b.ResetTimer()
-	begin := cpu(b)
+	begin, before := cpu(b), allocated()
 	for range b.N {
 		d := jsonio.NewDecoder[rating](jsonio.Options{})
 		if err := d.Open(b.Context(), split); err != nil {
@@ -182,5 +189,6 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(float64(text.Len())/n, "fileB/row")
+	b.ReportMetric(float64(allocated()-before)/n/float64(b.N), "B/row")
 	b.ReportMetric(float64(text.Len())*float64(b.N)/1e6/(cpu(b)-begin).Seconds(), "MB/cpu-s")
 }

@@ -14,6 +14,11 @@
 // once and, read in order, in the file's order. A line ends with \n or \r\n,
 // neither of which is part of it; the last one may lack its end.
 //
+// # Other formats
+//
+// Packages csvio, jsonio and binaryio stand on this one: a [Format] reads the splits of files, through a [SplitReader], by [ReadRows]; an [Encoder] writes
+// part files by [SaveRows]. What becomes of lines that are wrong, [BadLines] says for all of them.
+//
 // # Memory
 //
 // Lines are substrings of one string per block of 256 KiB, so reading makes
