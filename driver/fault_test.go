@@ -298,10 +298,17 @@ func TestCancelSparesSharedStages(t *testing.T) {
 	defer sc.Stop()
 	dir := t.TempDir()
 	started, release := filepath.Join(dir, "started"), filepath.Join(dir, "release")
-	var submitted atomic.Int64
+	var submitted, jobs atomic.Int64
 	sc.AddListener(func(e driver.Event) {
-		if e, ok := e.(driver.StageSubmitted); ok && strings.Contains(e.Name, "Map") && e.Tasks == 4 {
-			submitted.Add(1)
+		switch e := e.(type) {
+		case driver.JobStarted:
+			if jobs.Add(1) == 2 {
+				touch(filepath.Join(dir, "both"))
+			}
+		case driver.StageSubmitted:
+			if strings.Contains(e.Name, "Map") && e.Tasks == 4 {
+				submitted.Add(1)
+			}
 		}
 	})
 	slowly := rdd.Map(rdd.Range(sc, 0, 100, 1, 4), rdd.Bind(dir, func(dir string, x int64) int64 {
@@ -325,7 +332,7 @@ func TestCancelSparesSharedStages(t *testing.T) {
 		n, err = shared.Count(context.Background())
 		second <- err
 	}()
-	time.Sleep(50 * time.Millisecond) // the second job is submitted
+	await(filepath.Join(dir, "both"))
 	cancel()
 	if err := <-first; err == nil {
 		t.Error("the first job was not cancelled")

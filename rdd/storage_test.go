@@ -86,6 +86,23 @@ func TestMemoryOnlyComputesAgainWhatDidNotFit(t *testing.T) {
 	}
 }
 
+// Where no partition fits at all, each job computes everything, and the rows are right.
+func TestMemoryOnlyWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	sc := driver.New(driver.Master("local[2]"), driver.Set("spark.driver.memory", "64m"), driver.Set("spark.memory.fraction", "0.05"), driver.Set("spark.local.dir", dir))
+	defer sc.Stop()
+	r, computed := big(t, sc)
+	r = r.Cache()
+	for range 2 {
+		if n := checkBig(t, r, computed); n != bigRows {
+			t.Errorf("%d of %d rows were computed", n, bigRows)
+		}
+	}
+	if f := blockFiles(t, dir); len(f) != 0 {
+		t.Errorf("blocks on disk: %v", f)
+	}
+}
+
 func TestMemoryAndDiskKeepsEverything(t *testing.T) {
 	sc, dir := small(t)
 	r, computed := big(t, sc)
