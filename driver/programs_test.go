@@ -46,6 +46,18 @@ var kept = []struct{ name, program string }{
 		5: union 3 4
 		6: group 5
 		7: mappartitions 6`},
+	{"empty partitions of a local checkpoint after a join", `
+		0: source n=6 rows=3397 keys=2251 arg=701
+		1: source n=6 rows=2 keys=4 arg=441
+		2: join 0 1
+		3: sample 2 arg=388
+		4: join 1 3
+		5: localcheckpoint 4`},
+	{"empty partitions of a local checkpoint after a reduction", `
+		0: source n=1 rows=6188 keys=5 arg=553
+		1: totext 0 text width=97
+		2: last 1 text n=5
+		3: localcheckpoint 2 text`},
 	{"blocks of a local checkpoint under a sample", `
 		0: skewed n=5 rows=4000 keys=900
 		1: totext 0 text width=9

@@ -1,6 +1,12 @@
 package executor
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/rdd"
+)
 
 // The memory that structures need not ask for stays a small part of small budgets.
 func TestFloor(t *testing.T) {
@@ -8,5 +14,20 @@ func TestFloor(t *testing.T) {
 		if got := floor(c.total); got != c.want {
 			t.Errorf("floor(%d) = %d, want %d", c.total, got, c.want)
 		}
+	}
+}
+
+// An update of no bytes means that a block is gone: one without rows must not look like that, in memory or on disk.
+func TestEmptyBlockIsReported(t *testing.T) {
+	var last protocol.BlockUpdate
+	s := NewStore(NewMemory(1<<20, 0.5), t.TempDir(), func(u protocol.BlockUpdate) { last = u })
+	defer s.Close()
+	s.Put(1, 2, rdd.Block{Rows: []int64{}})
+	if last.Memory+last.Disk == 0 {
+		t.Errorf("a block without rows was reported as %+v", last)
+	}
+	s.Put(1, 2, rdd.Block{File: filepath.Join(t.TempDir(), "empty")})
+	if last.Memory+last.Disk == 0 {
+		t.Errorf("a file without rows was reported as %+v", last)
 	}
 }

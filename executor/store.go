@@ -92,7 +92,17 @@ func (s *Store) Put(dataset, partition int, b rdd.Block) {
 	e.place = s.recent.PushFront(e)
 	s.blocks[id] = e
 	s.mu.Unlock()
-	s.changed(protocol.BlockUpdate{ID: id, Memory: b.Memory, Disk: b.Disk})
+	s.changed(present(id, b))
+}
+
+// present is the update for a block that is kept. One without rows counts as a byte: no bytes would mean that it is gone, and tasks
+// would look for it where it is not.
+func present(id protocol.BlockID, b rdd.Block) protocol.BlockUpdate {
+	u := protocol.BlockUpdate{ID: id, Memory: b.Memory, Disk: b.Disk}
+	if u.Memory == 0 && u.Disk == 0 {
+		u.Memory = 1
+	}
+	return u
 }
 
 // TempFile makes an empty private file for a block.
@@ -169,14 +179,16 @@ func (s *Store) free(need int64, except int) (freed int64) {
 			b = s.spill(e)
 		}
 		s.memory.unreserve(e.block.Memory)
+		change := protocol.BlockUpdate{ID: e.id}
 		if b.File != "" {
+			change = present(e.id, b)
 			s.mu.Lock()
 			kept := &entry{id: e.id, block: b}
 			kept.place = s.recent.PushBack(kept)
 			s.blocks[e.id] = kept
 			s.mu.Unlock()
 		}
-		s.changed(protocol.BlockUpdate{ID: e.id, Disk: b.Disk})
+		s.changed(change)
 	}
 	return freed
 }
