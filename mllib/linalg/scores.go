@@ -102,15 +102,23 @@ func (a Score) before(b Score) bool {
 // NewTop returns an empty Top that keeps up to n scores.
 func NewTop(n int) *Top { return &Top{limit: max(0, n), heap: make([]Score, 0, min(max(0, n), 1024))} }
 
+// Least is what a score must exceed to be kept.
+func (t *Top) Least() float64 {
+	switch {
+	case t.limit == 0:
+		return math.Inf(1)
+	case len(t.heap) < t.limit:
+		return math.Inf(-1)
+	}
+	return t.heap[0].Value
+}
+
 // Offer adds the scores of the numbers first, first+1 and so on, which are higher than all offered before. It never keeps NaN or -Inf.
 func (t *Top) Offer(first int32, scores []float64) {
 	if t.limit == 0 {
 		return
 	}
-	least := math.Inf(-1)
-	if len(t.heap) == t.limit {
-		least = t.heap[0].Value
-	}
+	least := t.Least()
 	for i, v := range scores {
 		if !(v > least) {
 			continue

@@ -32,10 +32,12 @@ func (m *Model[U, I]) Recommend(user U, n int, except map[I]bool) []Scored[I] {
 	top := linalg.NewTop(min(n, len(m.ItemIDs)))
 	x := m.UserFactors[u*m.Rank : (u+1)*m.Rank]
 	var score [1]float64
+	least := top.Least()
 	for i, id := range m.ItemIDs {
-		score[0] = linalg.Dot(x, m.ItemFactors[i*m.Rank:(i+1)*m.Rank])
-		if len(except) == 0 || !except[id] {
+		// Few items get so far that it matters whether they are excepted.
+		if score[0] = linalg.Dot(x, m.ItemFactors[i*m.Rank:(i+1)*m.Rank]); score[0] > least && !except[id] {
 			top.Offer(int32(i), score[:])
+			least = top.Least()
 		}
 	}
 	return named(top.Take(), m.ItemIDs)
