@@ -45,7 +45,7 @@ func WriteFile(ctx context.Context, uri string, batches ...arrow.RecordBatch) (e
 }
 
 // ReadFile calls f with each record batch of an Arrow IPC file, in order. A batch is good until f returns. Damaged files are
-// errors.
+// errors, but the library underneath allocates as much memory as the directory of a file claims: read files whose makers you trust.
 func ReadFile(ctx context.Context, uri string, f func(arrow.RecordBatch) error) (err error) {
 	source, err := filesys.Open(ctx, uri)
 	if err != nil {
