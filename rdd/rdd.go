@@ -155,6 +155,12 @@ func ReadAll[T any](s Stream[T]) ([]T, error) {
 	return all, err
 }
 
+// EachBatch calls f for every batch of a stream, until the task is cancelled: the loop of operations that fold a partition into something else. A
+// batch is good until f returns.
+func EachBatch[T any](t *Task, s Stream[T], f func([]T) error) error {
+	return each(untilCancelled(t, s), f)
+}
+
 // each calls f for every batch.
 func each[T any](s Stream[T], f func([]T) error) error {
 	for {

@@ -8,10 +8,10 @@ import (
 	"strings"
 
 	"github.com/spark-go/spark-go/examples/internal/job"
-	"github.com/spark-go/spark-go/io/filesys"
 	"github.com/spark-go/spark-go/io/parquetio"
 	"github.com/spark-go/spark-go/mllib/clustering"
 	"github.com/spark-go/spark-go/mllib/feature"
+	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -39,9 +39,7 @@ func main() {
 	sc := j.Start()
 	ctx := context.Background()
 	if save != "" {
-		w, err := filesys.Create(ctx, save) // refuse what cannot be written before the work
-		j.Check(err)
-		j.Check(w.Abort())
+		j.Check(modelfile.CanSave(ctx, save))
 	}
 
 	columns := feature.Columns{List: features}
@@ -80,7 +78,7 @@ func main() {
 	j.Check(err)
 	j.Done()
 
-	digest, err := model.Digest()
+	digest, err := model.SHA256()
 	j.Check(err)
 	if save != "" {
 		j.Check(model.Save(ctx, save))

@@ -28,12 +28,11 @@ package clustering
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math"
-	"time"
 
+	"github.com/spark-go/spark-go/mllib/feature"
+	"github.com/spark-go/spark-go/mllib/internal/progress"
 	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -69,10 +68,8 @@ type KMeans struct {
 	Distance         Distance    // default euclidean
 	Seed             int64       // of the first centres; default 42
 	AggregationDepth int         // levels of the tree that merges the tasks' sums; default 2
-	MaxBlockBytes    int         // size of the cached blocks; default 1 MiB
+	MaxBlockBytes    int         // about the size of the blocks that points are packed into; default 1 MiB
 }
-
-const defaultBlockBytes = 1 << 20
 
 // withDefaults fills in the defaults and checks the ranges.
 func (k KMeans) withDefaults() (KMeans, error) {
@@ -90,16 +87,17 @@ func (k KMeans) withDefaults() (KMeans, error) {
 	k.Distance = cmp.Or(k.Distance, Euclidean)
 	k.Seed = cmp.Or(k.Seed, 42)
 	k.AggregationDepth = cmp.Or(k.AggregationDepth, 2)
-	k.MaxBlockBytes = cmp.Or(k.MaxBlockBytes, defaultBlockBytes)
 	for _, p := range []struct {
 		name string
 		v    int
-	}{{"K", k.K}, {"InitSteps", k.InitSteps}, {"AggregationDepth", k.AggregationDepth}, {"MaxBlockBytes", k.MaxBlockBytes}} {
+	}{{"K", k.K}, {"InitSteps", k.InitSteps}, {"AggregationDepth", k.AggregationDepth}} {
 		if p.v < 1 {
 			return k, fmt.Errorf("clustering.KMeans: %s is %d: at least 1", p.name, p.v)
 		}
 	}
 	switch {
+	case k.MaxBlockBytes < 0:
+		return k, fmt.Errorf("clustering.KMeans: MaxBlockBytes is %d: at least 1, or 0 for 1 MiB", k.MaxBlockBytes)
 	case math.IsNaN(k.Tol) || math.IsInf(k.Tol, 0):
 		return k, fmt.Errorf("clustering.KMeans: Tol is %v: a finite number, at least 0", k.Tol)
 	case k.InitMode != KMeansParallel && k.InitMode != KMeansPlusPlus && k.InitMode != Random:
@@ -123,42 +121,49 @@ func (k KMeans) withDefaults() (KMeans, error) {
 	return k, nil
 }
 
-// WeightedVector is a point that counts Weight times.
-type WeightedVector struct {
-	Vector linalg.Vector
-	Weight float64 // at least 0
-}
-
 // Fit finds the centres of points, which are vectors of one size. It needs at least one.
 func (k KMeans) Fit(ctx context.Context, points rdd.RDD[linalg.Vector]) (*Model, error) {
-	return k.fit(ctx, blocksOf(points, "KMeansBlocks", vectorsOp{points, k.packing()}))
+	return k.FitBlocks(ctx, feature.Pack(rdd.Map(points, asInstance), false, k.MaxBlockBytes))
 }
 
-// FitWeighted is Fit for points with weights: a point of weight 2 counts as two.
-func (k KMeans) FitWeighted(ctx context.Context, points rdd.RDD[WeightedVector]) (*Model, error) {
-	return k.fit(ctx, blocksOf(points, "KMeansBlocks", weightedOp{points, k.packing()}))
+func asInstance(v linalg.Vector) linalg.Instance { return linalg.Instance{Features: v} }
+
+// FitWeighted is Fit for points with weights: a point of weight 2 counts as two. Labels are ignored.
+func (k KMeans) FitWeighted(ctx context.Context, points rdd.RDD[linalg.Instance]) (*Model, error) {
+	return k.FitBlocks(ctx, feature.Pack(points, true, k.MaxBlockBytes))
 }
 
-// FitBlocks is Fit for points that are blocks already, with their weights; labels are ignored. The blocks are not changed.
+// FitBlocks is Fit for points that are blocks already, as feature.ReadBlocks makes them, with the weights that they have; labels and MaxBlockBytes are
+// ignored. Blocks that are cached are not cached again.
 func (k KMeans) FitBlocks(ctx context.Context, points rdd.RDD[linalg.Block]) (*Model, error) {
-	return k.fit(ctx, blocksOf(points, "KMeansBlocks", denseOp{points, k.packing()}))
-}
-
-func (k KMeans) packing() packing {
-	return packing{Bytes: cmp.Or(k.MaxBlockBytes, defaultBlockBytes), Unit: k.Distance == Cosine}
-}
-
-func (k KMeans) fit(ctx context.Context, blocks rdd.RDD[block]) (*Model, error) {
 	k, err := k.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	blocks = blocks.Persist(rdd.MemoryAndDisk)
-	defer func() { _ = blocks.Unpersist(context.WithoutCancel(ctx), false) }()
-	start := time.Now()
-	all, err := lookAt(ctx, blocks)
+	if k.Distance == Cosine {
+		points = scaled(points)
+	}
+	if points.Node().Level() == rdd.None {
+		points = points.Persist(rdd.MemoryAndDisk)
+		defer func() { _ = points.Unpersist(context.WithoutCancel(ctx), false) }()
+	}
+	m, err := k.fit(ctx, points)
 	if err != nil {
 		return nil, fmt.Errorf("train k-means: %w", err)
+	}
+	return m, nil
+}
+
+func (k KMeans) fit(ctx context.Context, blocks rdd.RDD[linalg.Block]) (*Model, error) {
+	report := progress.Start(blocks.Session(), "k-means", k.MaxIter, "cost")
+	defer report.Done()
+	parts, err := rdd.RunPartitions(ctx, blocks, "KMeansSurvey", rdd.PartitionFunc[linalg.Block, surveyed](surveyBlocks{}), nil)
+	if err != nil {
+		return nil, err
+	}
+	all, err := lookAt(parts)
+	if err != nil {
+		return nil, err
 	}
 	f := &fitting{KMeans: k, blocks: blocks, survey: all}
 	if !f.unit() && !all.sparse {
@@ -166,28 +171,27 @@ func (k KMeans) fit(ctx context.Context, blocks rdd.RDD[block]) (*Model, error) 
 	}
 	centers, err := f.start(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("train k-means: find the first centres: %w", err)
+		return nil, fmt.Errorf("find the first centres: %w", err)
 	}
-	slog.Info("k-means: the first centres are found", "centers", len(centers)/max(1, f.cols), "rows", all.rows, "seconds", time.Since(start).Seconds())
 	m := &Model{Dim: f.cols, Distance: k.Distance, Seed: k.Seed}
 	for m.Iterations < k.MaxIter {
 		found, err := f.assign(ctx, centers)
 		if err != nil {
-			return nil, fmt.Errorf("train k-means: iteration %d: %w", m.Iterations+1, err)
+			return nil, fmt.Errorf("iteration %d: %w", m.Iterations+1, err)
 		}
 		next := moved(centers, found.Sums, found.Mass, f.cols, f.unit())
 		far := f.farthest(centers, next)
 		centers = next
 		m.Iterations++
 		m.History = append(m.History, f.cost(found.Cost))
-		slog.Info("k-means", "iteration", m.Iterations, "cost", f.cost(found.Cost), "moved", far, "seconds", time.Since(start).Seconds())
+		report.Iteration(m.Iterations, f.cost(found.Cost))
 		if far <= k.Tol {
 			break
 		}
 	}
 	last, err := f.assign(ctx, centers)
 	if err != nil {
-		return nil, fmt.Errorf("train k-means: measure the cost: %w", err)
+		return nil, fmt.Errorf("measure the cost: %w", err)
 	}
 	m.Cost, m.Sizes = f.cost(last.Cost), last.Count
 	m.Centers = f.unshift(centers)
@@ -198,7 +202,7 @@ func (k KMeans) fit(ctx context.Context, blocks rdd.RDD[block]) (*Model, error) 
 type fitting struct {
 	KMeans
 	survey
-	blocks rdd.RDD[block]
+	blocks rdd.RDD[linalg.Block]
 	shift  []float64 // nil means none
 }
 
@@ -282,10 +286,10 @@ func mergeTallies(a, b tally) tally {
 	return a
 }
 
-func addBlock(s scan, t tally, b block) tally {
-	d := b.cols()
+func addBlock(s scan, t tally, b linalg.Block) tally {
+	d := b.Cols()
 	s.each(&b, func(row int, x []float64, nearest int, square float64) {
-		w := b.weight(row)
+		w := b.Weight(row)
 		t.Count[nearest]++
 		t.Mass[nearest] += w
 		t.Cost += w * square
@@ -302,8 +306,3 @@ func addBlock(s scan, t tally, b block) tally {
 	})
 	return t
 }
-
-var (
-	errNoPoints  = errors.New("there are no points: check the input and its filters")
-	errNoColumns = errors.New("points have no numbers: name the columns that they consist of")
-)

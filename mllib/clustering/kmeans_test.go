@@ -189,7 +189,7 @@ func TestSameAnswer(t *testing.T) {
 	ctx := context.Background()
 	r := rand.New(rand.NewPCG(1, 1))
 	var dense, twice, sparse []linalg.Vector
-	var weighted []clustering.WeightedVector
+	var weighted []linalg.Instance
 	block := linalg.DenseBlock{Cols: 4}
 	for i := range 400 {
 		x := make([]float64, 4)
@@ -208,7 +208,7 @@ func TestSameAnswer(t *testing.T) {
 		}
 		times := 1 + i%3
 		dense, sparse = append(dense, linalg.Dense(x...)), append(sparse, v)
-		weighted = append(weighted, clustering.WeightedVector{Vector: v, Weight: float64(times)})
+		weighted = append(weighted, linalg.Instance{Features: v, Weight: float64(times)})
 		twice = append(twice, slices.Repeat([]linalg.Vector{linalg.Dense(x...)}, times)...)
 		block.Rows++
 	}
@@ -280,7 +280,7 @@ func TestRefusals(t *testing.T) {
 		{"K is -1: at least 1", clustering.KMeans{K: -1}, nil},
 		{`InitMode is "fast"`, clustering.KMeans{InitMode: "fast"}, nil},
 		{"Tol is NaN", clustering.KMeans{Tol: nan}, nil},
-		{"point 1 of partition 0 has 1 numbers, the one before 2", clustering.KMeans{}, []linalg.Vector{linalg.Dense(1, 2), linalg.Dense(1)}},
+		{"row 1 has 1 features, the rows before have 2", clustering.KMeans{}, []linalg.Vector{linalg.Dense(1, 2), linalg.Dense(1)}},
 		{"point 1 of partition 0 has NaN as its number 1", clustering.KMeans{}, []linalg.Vector{linalg.Dense(1, 2), linalg.Dense(1, nan)}},
 		{"no direction", clustering.KMeans{Distance: clustering.Cosine}, []linalg.Vector{linalg.Dense(0, 0)}},
 		{"centre 0 of InitialCenters has 1 numbers", clustering.KMeans{InitialCenters: [][]float64{{1}}}, []linalg.Vector{linalg.Dense(1, 2)}},
@@ -311,7 +311,7 @@ func TestSameBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := back.Digest()
+		got, err := back.SHA256()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -131,8 +131,8 @@ func (m *Model) file() *modelfile.File {
 // Save writes the model to a file.
 func (m *Model) Save(ctx context.Context, uri string) error { return m.file().Save(ctx, uri) }
 
-// Digest is the SHA-256 of the model, in hexadecimal: equal for equal models.
-func (m *Model) Digest() (string, error) { return m.file().Digest() }
+// SHA256 names the model, in hexadecimal: it is equal for equal models.
+func (m *Model) SHA256() (string, error) { return m.file().Digest() }
 
 // Load reads a model that Save wrote.
 func Load(ctx context.Context, uri string) (*Model, error) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -75,7 +76,7 @@ func (f *fitting) take(ctx context.Context, numbers []int64) ([]float64, error) 
 		}
 		wanted[p] = append(wanted[p], n-f.starts[p])
 	}
-	parts, err := rdd.RunPartitions(ctx, f.blocks, "KMeansTake", rdd.PartitionFunc[block, []float64](takeRows{wanted, f.shift}), partitions)
+	parts, err := rdd.RunPartitions(ctx, f.blocks, "KMeansTake", rdd.PartitionFunc[linalg.Block, []float64](takeRows{wanted, f.shift}), partitions)
 	return slices.Concat(parts...), err
 }
 
@@ -86,17 +87,17 @@ type takeRows struct {
 }
 
 // Run implements rdd.PartitionFunc.
-func (o takeRows) Run(_ *rdd.Task, p int, in rdd.Stream[block]) ([]float64, error) {
+func (o takeRows) Run(t *rdd.Task, p int, in rdd.Stream[linalg.Block]) ([]float64, error) {
 	var out []float64
 	wanted, first := o.Wanted[p], int64(0)
-	return out, eachBlock(in, func(b *block) error {
-		for len(wanted) > 0 && wanted[0] < first+int64(b.rows()) {
+	return out, eachBlock(t, in, func(b *linalg.Block) error {
+		for len(wanted) > 0 && wanted[0] < first+int64(b.Rows()) {
 			at := len(out)
-			out = append(out, make([]float64, b.cols())...)
-			b.copyRow(int(wanted[0]-first), out[at:], o.Shift)
+			out = append(out, make([]float64, b.Cols())...)
+			copyRow(b, int(wanted[0]-first), out[at:], o.Shift)
 			wanted = wanted[1:]
 		}
-		first += int64(b.rows())
+		first += int64(b.Rows())
 		return nil
 	})
 }
@@ -125,7 +126,7 @@ type reach struct {
 
 // reachOp finds the reach of the candidates from First on, and keeps what Before says of earlier ones where that is nearer.
 type reachOp struct {
-	Blocks rdd.RDD[block]
+	Blocks rdd.RDD[linalg.Block]
 	Before rdd.RDD[reach] // unless First is 0
 	First  int
 	Scan   scan
@@ -148,9 +149,9 @@ func (o reachOp) Compute(t *rdd.Task, p int) (rdd.Stream[reach], error) {
 
 type reachStream struct {
 	op      reachOp
-	blocks  rdd.Stream[block]
+	blocks  rdd.Stream[linalg.Block]
 	before  rdd.Stream[reach]
-	pending []block
+	pending []linalg.Block
 	known   []reach
 	out     [1]reach
 }
@@ -165,7 +166,7 @@ func (s *reachStream) Next() ([]reach, error) {
 	}
 	b := &s.pending[0]
 	s.pending = s.pending[1:]
-	r := reach{make([]int32, b.rows()), make([]float64, b.rows())}
+	r := reach{make([]int32, b.Rows()), make([]float64, b.Rows())}
 	s.op.Scan.each(b, func(row int, _ []float64, nearest int, square float64) {
 		r.Nearest[row], r.Square[row] = int32(s.op.First+nearest), square
 	})
@@ -208,7 +209,7 @@ func (f *fitting) reach(candidates []float64, first int, before rdd.RDD[reach]) 
 
 // drawOp yields the points that a pass of k-means|| draws.
 type drawOp struct {
-	Blocks rdd.RDD[block]
+	Blocks rdd.RDD[linalg.Block]
 	Reach  rdd.RDD[reach]
 	Rate   float64 // probability of a point by its weighted squared distance
 	Seed   int64
@@ -222,10 +223,10 @@ type drawn struct{ X []float64 }
 func (o drawOp) Compute(t *rdd.Task, p int) (rdd.Stream[drawn], error) {
 	var out []drawn
 	r := rand.New(rand.NewPCG(uint64(o.Seed), uint64(o.Pass)<<32|uint64(p)))
-	err := o.each(t, p, func(b *block, row int, cost float64) bool {
+	err := o.each(t, p, func(b *linalg.Block, row int, cost float64) bool {
 		if r.Float64() < cost*o.Rate {
-			x := make([]float64, b.cols())
-			b.copyRow(row, x, o.Shift)
+			x := make([]float64, b.Cols())
+			copyRow(b, row, x, o.Shift)
 			out = append(out, drawn{x})
 		}
 		return true
@@ -234,7 +235,7 @@ func (o drawOp) Compute(t *rdd.Task, p int) (rdd.Stream[drawn], error) {
 }
 
 // each calls f for the points of a partition with their weighted squared distances, until it returns false.
-func (o drawOp) each(t *rdd.Task, p int, f func(b *block, row int, cost float64) bool) error {
+func (o drawOp) each(t *rdd.Task, p int, f func(b *linalg.Block, row int, cost float64) bool) error {
 	blocks, err := o.Blocks.Compute(t, p)
 	if err != nil {
 		return err
@@ -245,14 +246,14 @@ func (o drawOp) each(t *rdd.Task, p int, f func(b *block, row int, cost float64)
 	}
 	var known []reach
 	goOn := true
-	return eachBlock(blocks, func(b *block) error {
+	return eachBlock(t, blocks, func(b *linalg.Block) error {
 		for len(known) == 0 {
 			if known, err = reached.Next(); err != nil {
 				return outOfStep(err)
 			}
 		}
 		for row, square := range known[0].Square {
-			if goOn = goOn && f(b, row, b.weight(row)*square); !goOn {
+			if goOn = goOn && f(b, row, b.Weight(row)*square); !goOn {
 				break
 			}
 		}
@@ -279,14 +280,14 @@ func (o costOp) Compute(t *rdd.Task, p int) (rdd.Stream[tally], error) {
 		return nil, err
 	}
 	var known []reach
-	err = eachBlock(blocks, func(b *block) error {
+	err = eachBlock(t, blocks, func(b *linalg.Block) error {
 		for len(known) == 0 {
 			if known, err = reached.Next(); err != nil {
 				return outOfStep(err)
 			}
 		}
 		for row, square := range known[0].Square {
-			w := b.weight(row)
+			w := b.Weight(row)
 			out.Cost += w * square
 			out.Mass[known[0].Nearest[row]] += w
 		}
@@ -425,12 +426,12 @@ func (o pickOp) Compute(t *rdd.Task, p int) (rdd.Stream[drawn], error) {
 	}
 	var out drawn
 	at := o.At
-	err := o.Draw.each(t, p, func(b *block, row int, cost float64) bool {
+	err := o.Draw.each(t, p, func(b *linalg.Block, row int, cost float64) bool {
 		if cost <= 0 {
 			return true
 		}
-		out.X = make([]float64, b.cols()) // rounding may carry At past the end: then the last one counts
-		b.copyRow(row, out.X, o.Draw.Shift)
+		out.X = make([]float64, b.Cols()) // rounding may carry At past the end: then the last one counts
+		copyRow(b, row, out.X, o.Draw.Shift)
 		at -= cost
 		return at >= 0
 	})

@@ -37,6 +37,32 @@ func (b *Block) Weights() []float64 {
 	return b.Sparse.Weights
 }
 
+// Weight is that of row i.
+func (b *Block) Weight(i int) float64 {
+	w := b.Weights()
+	if w == nil {
+		return 1
+	}
+	return w[i]
+}
+
+// CopyRow writes row i into x, which has Cols elements.
+func (b *Block) CopyRow(i int, x []float64) {
+	if b.Dense.Rows > 0 {
+		if row := b.Dense.Row(i, x); b.Dense.F32 == nil {
+			copy(x, row)
+		}
+		return
+	}
+	clear(x)
+	index, values := b.Sparse.Row(i)
+	for k, j := range index {
+		if x[j] = 1; values != nil {
+			x[j] = values[k]
+		}
+	}
+}
+
 // Check tells what is wrong with the shape of b.
 func (b *Block) Check() error {
 	if b.Dense.Rows > 0 && b.Sparse.Rows > 0 {
