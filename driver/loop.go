@@ -6,15 +6,12 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/spark-go/spark-go/driver/plan"
 	"github.com/spark-go/spark-go/driver/sched"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
-	"github.com/spark-go/spark-go/shuffle"
 )
 
 // loop is the goroutine that owns the scheduler: it feeds it what happened and does what it decides. Nothing else touches what is
@@ -59,69 +56,11 @@ type taskState struct {
 	result *protocol.TaskResult
 }
 
-// queue hands events to the loop: a slice that grows rather than a channel that blocks whoever reports.
-type queue struct {
-	mu     sync.Mutex
-	items  []any
-	wake   chan struct{}
-	closed bool
-}
-
-func (q *queue) put(items ...any) {
-	q.mu.Lock()
-	if q.closed {
-		q.mu.Unlock()
-		return
-	}
-	q.items = append(q.items, items...)
-	q.mu.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
-// stopLoop ends the loop.
-type stopLoop struct{ done chan struct{} }
-
-// results are reports of ended tasks.
-type results struct {
-	executor string
-	tasks    []protocol.TaskResult
-}
-
-// noExecutors says that no executor is left and none will come.
-type noExecutors struct{ err error }
-
-// blockUpdates say what an executor caches.
-type blockUpdates struct {
-	executor string
-	updates  []protocol.BlockUpdate
-}
-
-// ask runs a function on the loop, for questions about its state.
-type ask struct {
-	do   func()
-	done chan struct{}
-}
-
 func newLoop(c *Context, set sched.Settings) *loop {
 	return &loop{
 		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
 		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{},
-	}
-}
-
-// call runs f on the loop and waits; it reports false when the loop has ended.
-func (l *loop) call(f func()) bool {
-	a := ask{f, make(chan struct{})}
-	l.queue.put(a)
-	select {
-	case <-a.done:
-		return true
-	case <-l.ctx.stopped:
-		return false
 	}
 }
 
@@ -232,92 +171,6 @@ func (l *loop) stage(s *plan.Stage) *stageState {
 	return st
 }
 
-// prefer lists where a partition is best computed: where its cached blocks are, else near its input.
-func (l *loop) prefer(s *plan.Stage, partition int) (places []sched.Place) {
-	st := l.stage(s)
-	if st.failed != nil {
-		return nil
-	}
-	st.failed = guarded(func() error {
-		places = l.places(st, partition)
-		return nil
-	})
-	return places
-}
-
-func (l *loop) places(st *stageState, partition int) []sched.Place {
-	for _, b := range st.program.Persisted(partition) {
-		holders := l.blocks[protocol.BlockID{Dataset: b[0], Partition: b[1]}]
-		if len(holders) == 0 {
-			continue
-		}
-		var places []sched.Place
-		for e := range holders {
-			places = append(places, sched.Place{Executor: e})
-		}
-		slices.SortFunc(places, func(a, b sched.Place) int { return strings.Compare(a.Executor, b.Executor) })
-		return places
-	}
-	var places []sched.Place
-	for _, h := range st.program.Preferred(partition) {
-		places = append(places, sched.Place{Host: h})
-	}
-	if places == nil && l.ctx.spread {
-		places = l.nearMapOutputs(st, partition)
-	}
-	return places
-}
-
-// Reduce tasks look for the hosts of their input only where that costs little and a short way pays for a wait: shuffles of at most
-// maxPlacedMaps by maxPlacedReduces (Spark's limits), with minPlacedBytes for an average reduce task.
-const (
-	maxPlacedMaps    = 1000
-	maxPlacedReduces = 1000
-	minPlacedBytes   = 1 << 20
-)
-
-// nearMapOutputs lists the hosts that hold much of what a reduce task reads.
-func (l *loop) nearMapOutputs(st *stageState, partition int) []sched.Place {
-	if st.stage.Tasks > maxPlacedReduces {
-		return nil
-	}
-	for _, in := range st.program.Reads(partition) {
-		near, known := st.near[in[0]]
-		if !known {
-			near = worthNearness(l.sched.Outputs().Of(in[0]))
-			if st.near == nil {
-				st.near = map[int]bool{}
-			}
-			st.near[in[0]] = near
-		}
-		if !near {
-			continue
-		}
-		var places []sched.Place
-		for _, h := range l.sched.Outputs().Hosts(in[0], in[1]) {
-			places = append(places, sched.Place{Host: h})
-		}
-		if places != nil {
-			return places
-		}
-	}
-	return nil
-}
-
-// worthNearness says whether the reduce tasks of a shuffle read so much, and from so few map outputs, that their place matters.
-func worthNearness(outputs []shuffle.Output) bool {
-	if len(outputs) == 0 || len(outputs) > maxPlacedMaps {
-		return false
-	}
-	total := int64(0)
-	for i := range outputs {
-		for _, n := range outputs[i].Sizes {
-			total += n
-		}
-	}
-	return total >= minPlacedBytes*int64(max(len(outputs[0].Sizes), 1))
-}
-
 // handle feeds the scheduler and does what it says.
 func (l *loop) handle(e sched.Event) {
 	for _, a := range slices.Clone(l.sched.Handle(time.Now(), e)) {
@@ -355,97 +208,6 @@ func (l *loop) act(a sched.Action) {
 	case sched.CommitAnswered:
 		_ = l.ctx.backend.AnswerCommit(a.Executor, int64(a.Task), a.Allowed) // nobody waits on an executor that is gone
 	}
-}
-
-// encode writes the program of a stage attempt and notes the map outputs that it reads.
-func (l *loop) encode(a sched.StageSubmitted) {
-	st := l.stage(a.Stage)
-	st.jobs = a.Jobs
-	var program []byte
-	err := guarded(func() (err error) {
-		program, err = st.program.Encode()
-		return err
-	})
-	if err != nil {
-		st.failed = err
-		return
-	}
-	inputs := map[int][]shuffle.Output{}
-	for _, id := range st.program.Inputs() {
-		inputs[id] = l.sched.Outputs().Of(id)
-	}
-	properties := map[string]string(nil)
-	if j := l.jobs[a.Jobs[0]]; j != nil {
-		properties = j.properties
-	}
-	st.binary = &protocol.StageBinary{
-		Key: protocol.StageKey{Stage: a.Stage.ID, Attempt: a.Attempt}, Job: a.Jobs[0], Program: program, Inputs: inputs, Properties: properties,
-	}
-	l.ctx.events.publish(StageSubmitted{Stage: a.Stage.ID, Attempt: a.Attempt, Name: fmt.Sprint(a.Stage.Target), Tasks: len(a.Partitions), Jobs: a.Jobs, ProgramBytes: len(program), Time: time.Now()})
-}
-
-// launch adds a task to the round's launches.
-func (l *loop) launch(a sched.LaunchTask) {
-	st := l.stages[a.Stage]
-	l.tasks[int64(a.Task)] = &taskState{stage: a.Stage}
-	err := st.failed
-	var splits []byte
-	if err == nil {
-		err = guarded(func() (err error) {
-			splits, err = st.program.Splits(a.Partition)
-			return err
-		})
-	}
-	if err != nil {
-		l.refuse(st, a, err)
-		return
-	}
-	key := protocol.StageKey{Stage: a.Stage, Attempt: a.StageAttempt}
-	has := l.ready[a.Executor]
-	if has == nil {
-		has = map[protocol.StageKey]bool{}
-		l.ready[a.Executor] = has
-	}
-	if !has[key] {
-		has[key] = true
-		err := l.ctx.backend.SendStage(a.Executor, st.binary)
-		var large *protocol.TooLargeError
-		if errors.As(err, &large) {
-			l.refuse(st, a, fmt.Errorf("the program of stage %d takes %d bytes, more than spark.rpc.message.maxSize allows: broadcast large values instead of binding them", a.Stage, large.Size))
-			return
-		}
-	}
-	if _, ok := l.launches[a.Executor]; !ok {
-		l.order = append(l.order, a.Executor)
-	}
-	l.launches[a.Executor] = append(l.launches[a.Executor], protocol.TaskDesc{ID: int64(a.Task), Stage: key, Partition: a.Partition, Attempt: a.Attempt, Splits: splits})
-	l.ctx.events.publish(TaskStarted{Task: int64(a.Task), Stage: a.Stage, StageAttempt: a.StageAttempt, Partition: a.Partition, Attempt: a.Attempt, Executor: a.Executor, Locality: a.Locality.String(), Speculative: a.Speculative})
-}
-
-// refuse ends the jobs of a task that cannot be sent: it would fail the same way each time.
-func (l *loop) refuse(st *stageState, a sched.LaunchTask, err error) {
-	l.queue.put(results{a.Executor, []protocol.TaskResult{{ID: int64(a.Task), Outcome: protocol.Failed, Error: err.Error()}}})
-	for _, id := range st.jobs {
-		l.fail(id, err)
-	}
-}
-
-// flush sends the launches of a round, one message an executor.
-func (l *loop) flush() {
-	for _, e := range l.order {
-		err := l.ctx.backend.Launch(e, l.launches[e])
-		var large *protocol.TooLargeError
-		if errors.As(err, &large) {
-			for _, t := range l.launches[e] {
-				cause := fmt.Errorf("the input of partition %d of stage %d takes %d bytes, more than spark.rpc.message.maxSize allows: use more partitions, or read it from files", t.Partition, t.Stage.Stage, large.Size)
-				if st := l.stages[t.Stage.Stage]; st != nil {
-					l.refuse(st, sched.LaunchTask{Task: sched.TaskID(t.ID), Executor: e}, cause)
-				}
-			}
-		}
-		delete(l.launches, e)
-	}
-	l.order = l.order[:0]
 }
 
 // finished takes a task's report.
