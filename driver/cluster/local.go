@@ -169,7 +169,7 @@ func (l *Local) removeRoots() {
 }
 
 // launch starts the host with a number.
-func (l *Local) launch(number int) (launched, error) {
+func (l *Local) launch(number int) (Process, error) {
 	id := fmt.Sprintf("host-%d", number)
 	disk := id
 	if l.config.SharedDisk {

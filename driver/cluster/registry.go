@@ -1,10 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/spark-go/spark-go/executor/protocol"
@@ -21,101 +21,41 @@ const (
 	maxTasksFrame = 4 << 20
 )
 
-// launched is a host that was started, wherever.
-type launched interface {
-	Done() <-chan struct{} // closed when it has ended
-	Cause() string         // how it ended; after Done
-	Release()              // tells it to end although it cannot be talked to
-	Discard()              // ends it by force, with everything that it started and left; returns when it has ended
-}
-
-// registry accepts hosts and executors and keeps track of them. All state below the line belongs to its one goroutine, to which
-// everything that happens is sent.
+// registry puts a Roster on sockets, processes and the clock: one goroutine owns it, to which everything that happens is sent.
 type registry struct {
-	config  *Config
+	Roster
 	secret  protocol.Secret
-	digest  func() (string, error) // of the executable; may take a moment
 	ln      *protocol.Listener
-	handle  func(Event)
-	launch  func(number int) (launched, error)
+	launch  func(number int) (Process, error)
 	in      chan any
 	quit    chan struct{}  // closed to end the goroutine
 	done    chan struct{}  // closed when it has ended
 	running sync.WaitGroup // of the listener and of connections
-
-	mu     sync.RWMutex
-	closed bool
-	peers  map[string]*peer // live executors and hosts, by name: for senders
-
-	// ---
-	hosts  []*hostState // in the order of their launches; lost ones are taken out
-	next   int          // number of the next host
-	losses int          // of hosts
-	failed bool
 }
 
-// peer is a registered connection.
-type peer struct {
-	name string
-	conn *protocol.Conn
-	host *hostState
-	exec *execState // nil for hosts
-	seen atomic.Int64
-	busy atomic.Bool // the reader waits for the registry: silence is not the peer's
-}
-
-// hostState is what is known of a host.
-type hostState struct {
-	id       string
-	proc     launched
-	started  time.Time
-	peer     *peer      // nil until it registers
-	exec     *execState // the live executor, nil if there is none
-	epoch    int        // of the last executor that registered
-	givenUp  string     // why it launches no more job processes
-	lost     bool
-	ended    bool   // the process has ended
-	connLost string // why its connection ended
-}
-
-// execState is what is known of an executor.
-type execState struct {
-	info ExecutorAdded
-	pid  int
-	host *hostState
-	peer *peer
-	gone string                   // why its connection ended
-	exit *protocol.ExecutorExited // how its process ended
-	wait bool                     // for the other one of the two
-	lost bool
-}
-
-// What is sent to the goroutine.
+// What is sent to the goroutine; functions are called.
 type (
 	hello struct { // a registration
 		conn   *protocol.Conn
 		msg    protocol.Message
-		answer chan<- *peer // nil if it was refused
+		answer chan<- *Peer // nil if it was refused
 	}
 	received struct { // a message of a registered peer
-		from *peer
+		from *Peer
 		msg  protocol.Message
 	}
 	ended struct { // a connection
-		peer *peer
+		peer *Peer
 		err  error
-	}
-	exited   struct{ host *hostState } // a host process
-	graceEnd struct {                  // of waiting for how something ended
-		host *hostState
-		exec *execState
 	}
 )
 
 func (r *registry) init(config *Config) {
 	*r = registry{
-		config: config, secret: protocol.NewSecret(), in: make(chan any, 64), quit: make(chan struct{}), done: make(chan struct{}), peers: map[string]*peer{},
+		Roster: Roster{config: config, peers: map[string]*Peer{}},
+		secret: protocol.NewSecret(), in: make(chan any, 64), quit: make(chan struct{}), done: make(chan struct{}),
 	}
+	r.around = realSurroundings{r}
 }
 
 // listen makes the driver's listener.
@@ -131,14 +71,37 @@ func (r *registry) listen(addr string) error {
 func (r *registry) addr() string { return r.ln.Addr() }
 
 // start launches the first hosts and runs the goroutine.
-func (r *registry) start(handle func(Event), launch func(int) (launched, error), hosts int) {
+func (r *registry) start(handle func(Event), launch func(int) (Process, error), hosts int) {
 	r.handle, r.launch = handle, launch
 	r.running.Go(func() { r.ln.Serve(r.serve) })
 	go func() {
 		defer close(r.done)
-		r.launchHosts(hosts)
+		r.LaunchHosts(hosts)
 		r.loop()
 	}()
+}
+
+// realSurroundings are the clock and processes.
+type realSurroundings struct{ *registry }
+
+func (s realSurroundings) Now() time.Time { return time.Now() }
+
+func (s realSurroundings) After(d time.Duration, f func()) {
+	time.AfterFunc(d, func() { s.send(f) })
+}
+
+func (s realSurroundings) Go(f func()) { s.running.Go(f) }
+
+func (s realSurroundings) Launch(number int, ended func()) (Process, error) {
+	p, err := s.launch(number)
+	if err != nil {
+		return nil, err
+	}
+	s.running.Go(func() {
+		<-p.Done()
+		s.send(ended)
+	})
+	return p, nil
 }
 
 // send gives something to the goroutine; false when it has ended.
@@ -177,7 +140,7 @@ func (r *registry) serve(nc net.Conn) {
 		}
 		p.busy.Store(true)
 		ok := r.send(received{p, m})
-		p.seen.Store(time.Now().UnixNano())
+		p.Seen(time.Now())
 		p.busy.Store(false)
 		if !ok {
 			return
@@ -186,7 +149,7 @@ func (r *registry) serve(nc net.Conn) {
 }
 
 // admit reads the registration and has it decided. It returns nil for a peer that was refused.
-func (r *registry) admit(conn *protocol.Conn) *peer {
+func (r *registry) admit(conn *protocol.Conn) *Peer {
 	if err := conn.SetReadDeadline(time.Now().Add(protocol.HandshakeTimeout)); err != nil {
 		return nil
 	}
@@ -209,7 +172,7 @@ func (r *registry) admit(conn *protocol.Conn) *peer {
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		return nil
 	}
-	answer := make(chan *peer, 1)
+	answer := make(chan *Peer, 1)
 	if !r.send(hello{conn, m, answer}) {
 		return nil
 	}
@@ -221,82 +184,71 @@ func (r *registry) admit(conn *protocol.Conn) *peer {
 	}
 }
 
-// live returns a registered peer by name.
-func (r *registry) live(name string) (*peer, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if p := r.peers[name]; p != nil {
-		return p, nil
+// loop handles what happens until quit.
+func (r *registry) loop() {
+	ticker := time.NewTicker(max(r.config.Timeout/8, 5*time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-r.quit:
+			return
+		case <-ticker.C:
+			r.Expire()
+		case v := <-r.in:
+			switch v := v.(type) {
+			case hello:
+				v.answer <- r.Register(v.conn, v.msg)
+			case received:
+				r.Receive(v.from, v.msg)
+			case ended:
+				r.Ended(v.peer, v.err)
+			case func():
+				v()
+			}
+		}
 	}
-	return nil, fmt.Errorf("executor %s is gone", name)
 }
 
-func (r *registry) setLive(p *peer) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.peers[p.name] = p
-}
-
-func (r *registry) setGone(p *peer) {
-	if p == nil {
+// stop ends everything: in order those that can be talked to, by force those that have not ended in time.
+func (r *registry) stop() {
+	if r.ln == nil {
 		return
 	}
+	close(r.quit)
+	<-r.done // from here on the state is this goroutine's
+	for _, h := range r.hosts {
+		if h.exec != nil {
+			_ = h.exec.peer.conn.Send(&protocol.Stop{Reason: "the application has ended"})
+		}
+		if h.peer != nil {
+			_ = h.peer.conn.Send(&protocol.Stop{Reason: "the application has ended"})
+		} else {
+			h.proc.Release()
+		}
+	}
+	deadline := time.After(stopTimeout)
+	timeout := false
+	for _, h := range r.hosts {
+		if !timeout {
+			select {
+			case <-h.proc.Done():
+			case <-deadline:
+				timeout = true
+			}
+		}
+		h.proc.Discard() // one that has ended too: it frees what this side holds
+		if h.exec != nil {
+			killJob(h.exec.pid)
+		}
+	}
+	_ = r.ln.Close()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.peers[p.name] == p {
-		delete(r.peers, p.name)
+	r.closed = true
+	peers := r.peers
+	r.peers = map[string]*Peer{}
+	r.mu.Unlock()
+	for _, p := range peers {
+		p.conn.Fail(errors.New("the application has ended"))
 	}
-}
-
-// SendStage sends a stage attempt to an executor.
-func (r *registry) SendStage(executor string, b *protocol.StageBinary) error {
-	return r.sendTo(executor, b)
-}
-
-func (r *registry) sendTo(name string, m protocol.Message) error {
-	p, err := r.live(name)
-	if err != nil {
-		return err
-	}
-	if err := p.conn.Send(m); err != nil {
-		return fmt.Errorf("send %T to executor %s: %w", m, name, err)
-	}
-	return nil
-}
-
-// Launch sends tasks to an executor, in one message unless their splits are large.
-func (r *registry) Launch(executor string, tasks []protocol.TaskDesc) error {
-	for len(tasks) > 0 {
-		n, size := 0, 0
-		for n < len(tasks) && (n == 0 || size < maxTasksFrame) {
-			size += 64 + len(tasks[n].Splits)
-			n++
-		}
-		if err := r.sendTo(executor, &protocol.LaunchTasks{Tasks: tasks[:n]}); err != nil {
-			return err
-		}
-		tasks = tasks[n:]
-	}
-	return nil
-}
-
-// Kill asks a task to end.
-func (r *registry) Kill(executor string, task int64, reason string) error {
-	return r.sendTo(executor, &protocol.KillTask{ID: task, Reason: reason})
-}
-
-// AnswerCommit tells a task whether it may publish.
-func (r *registry) AnswerCommit(executor string, task int64, allowed bool) error {
-	return r.sendTo(executor, &protocol.CommitAnswer{ID: task, Allowed: allowed})
-}
-
-// Remove sends a clean-up to those whom it concerns: map outputs are the hosts', everything else is the executors'.
-func (r *registry) Remove(m protocol.Remove) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, p := range r.peers {
-		if (p.exec == nil) == (m.Kind == protocol.RemoveShuffle) {
-			_ = p.conn.Send(&m) // to one that is being lost: nothing is left to clean up
-		}
-	}
+	r.running.Wait()
 }

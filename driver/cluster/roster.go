@@ -5,45 +5,106 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spark-go/spark-go/executor/protocol"
 )
 
-// loop handles what happens until quit.
-func (r *registry) loop() {
-	ticker := time.NewTicker(max(r.config.Timeout/8, 5*time.Millisecond))
-	defer ticker.Stop()
-	for {
-		select {
-		case <-r.quit:
-			return
-		case now := <-ticker.C:
-			r.expire(now)
-		case v := <-r.in:
-			switch v := v.(type) {
-			case hello:
-				v.answer <- r.register(v.conn, v.msg)
-			case received:
-				r.receive(v.from, v.msg)
-			case ended:
-				r.connEnded(v.peer, v.err)
-			case exited:
-				v.host.ended = true
-				r.loseHost(v.host, v.host.proc.Cause())
-			case graceEnd:
-				if v.exec != nil {
-					r.settle(v.exec, true)
-				} else {
-					r.loseHost(v.host, v.host.connLost)
-				}
-			}
-		}
-	}
+// Roster is who belongs to the application: it accepts hosts and executors, gives up those that end or fall silent, has others
+// launched in their place, and says so as events.
+//
+// It is a state machine without clock, sockets and processes, which are its [Surroundings]: registries put it on real ones, and the
+// simulation of a cluster on virtual ones. Its methods are called one after the other; only those that send may be called from
+// anywhere.
+type Roster struct {
+	config *Config
+	around Surroundings
+	handle func(Event)
+	digest func() (string, error) // of the executable; may take a moment
+
+	mu     sync.RWMutex
+	closed bool
+	peers  map[string]*Peer // live executors and hosts, by name: for senders
+
+	hosts  []*hostState // in the order of their launches; lost ones are taken out
+	next   int          // number of the next host
+	losses int          // of hosts
+	failed bool
 }
 
-// register decides on a registration.
-func (r *registry) register(conn *protocol.Conn, m protocol.Message) *peer {
+// Surroundings are what a Roster needs of the world.
+type Surroundings interface {
+	Now() time.Time
+	// After calls f later, in turn with the roster's other methods.
+	After(d time.Duration, f func())
+	// Go calls f beside them, since it may take its time.
+	Go(f func())
+	// Launch starts the host with a number, and calls ended in turn when its process has ended.
+	Launch(number int, ended func()) (Process, error)
+}
+
+// Process is a host that was started, wherever.
+type Process interface {
+	Done() <-chan struct{} // closed when it has ended
+	Cause() string         // how it ended; after Done
+	Release()              // tells it to end although it cannot be talked to
+	Discard()              // ends it by force, with everything that it started and left; returns when it has ended
+}
+
+// Link is a connection to a host or an executor. Neither method waits for the other side.
+type Link interface {
+	Send(m protocol.Message) error
+	Fail(cause error) // closes it
+}
+
+// Peer is a registered host or executor.
+type Peer struct {
+	name string
+	conn Link
+	host *hostState
+	exec *execState // nil for hosts
+	seen atomic.Int64
+	busy atomic.Bool // the reader waits for the registry: silence is not the peer's
+}
+
+// Seen notes that something of the peer has arrived.
+func (p *Peer) Seen(now time.Time) { p.seen.Store(now.UnixNano()) }
+
+// hostState is what is known of a host.
+type hostState struct {
+	id       string
+	proc     Process
+	started  time.Time
+	peer     *Peer      // nil until it registers
+	exec     *execState // the live executor, nil if there is none
+	epoch    int        // of the last executor that registered
+	givenUp  string     // why it launches no more job processes
+	lost     bool
+	connLost string // why its connection ended
+}
+
+// execState is what is known of an executor.
+type execState struct {
+	info ExecutorAdded
+	pid  int
+	host *hostState
+	peer *Peer
+	gone string                   // why its connection ended
+	exit *protocol.ExecutorExited // how its process ended
+	wait bool                     // for the other one of the two
+	lost bool
+}
+
+// NewRoster returns a roster without hosts. Digest returns the SHA-256 of the executable that executors must run.
+func NewRoster(config Config, digest func() (string, error), around Surroundings, handle func(Event)) *Roster {
+	config = config.withDefaults()
+	return &Roster{config: &config, around: around, handle: handle, digest: digest, peers: map[string]*Peer{}}
+}
+
+// Register decides on the first message of a connection. It returns nil for a peer that was refused, which has been told.
+func (r *Roster) Register(conn Link, m protocol.Message) *Peer {
 	p, err := r.accept(conn, m)
 	if err != nil {
 		r.config.Log.Warn("a registration was refused", "reason", err.Error())
@@ -53,7 +114,7 @@ func (r *registry) register(conn *protocol.Conn, m protocol.Message) *peer {
 	return p
 }
 
-func (r *registry) accept(conn *protocol.Conn, m protocol.Message) (*peer, error) {
+func (r *Roster) accept(conn Link, m protocol.Message) (*Peer, error) {
 	digest, _ := r.digest()
 	welcome := &protocol.Registered{Heartbeat: r.config.Heartbeat, MaxFrame: int64(r.config.MaxFrame), Digest: digest, Settings: r.config.Settings}
 	switch m := m.(type) {
@@ -101,14 +162,14 @@ func (r *registry) accept(conn *protocol.Conn, m protocol.Message) (*peer, error
 	return nil, fmt.Errorf("%T is no registration", m)
 }
 
-func (r *registry) newPeer(name string, conn *protocol.Conn, h *hostState, x *execState) *peer {
-	p := &peer{name: name, conn: conn, host: h, exec: x}
-	p.seen.Store(time.Now().UnixNano())
+func (r *Roster) newPeer(name string, conn Link, h *hostState, x *execState) *Peer {
+	p := &Peer{name: name, conn: conn, host: h, exec: x}
+	p.Seen(r.around.Now())
 	r.setLive(p)
 	return p
 }
 
-func (r *registry) host(id string) *hostState {
+func (r *Roster) host(id string) *hostState {
 	for _, h := range r.hosts {
 		if h.id == id {
 			return h
@@ -117,8 +178,8 @@ func (r *registry) host(id string) *hostState {
 	return nil
 }
 
-// receive handles a message. What a lost executor still sent is dropped.
-func (r *registry) receive(p *peer, m protocol.Message) {
+// Receive handles a message of a registered peer. What a lost executor still sent is dropped.
+func (r *Roster) Receive(p *Peer, m protocol.Message) {
 	if p.exec != nil {
 		x := p.exec
 		if x.lost {
@@ -158,7 +219,7 @@ func (r *registry) receive(p *peer, m protocol.Message) {
 }
 
 // executorExited takes a host's word that its job process has ended.
-func (r *registry) executorExited(h *hostState, m *protocol.ExecutorExited) {
+func (r *Roster) executorExited(h *hostState, m *protocol.ExecutorExited) {
 	if !m.Restarting {
 		h.givenUp = m.Cause()
 		r.config.Log.Error("a host launches no more executors: too many have ended", "host", h.id, "last", m.ID, "cause", h.givenUp)
@@ -175,8 +236,8 @@ func (r *registry) executorExited(h *hostState, m *protocol.ExecutorExited) {
 	r.checkFailed()
 }
 
-// connEnded handles the end of a connection.
-func (r *registry) connEnded(p *peer, err error) {
+// Ended handles the end of a registered peer's connection.
+func (r *Roster) Ended(p *Peer, err error) {
 	r.setGone(p)
 	cause := "the connection was closed by the other side"
 	if !errors.Is(err, io.EOF) {
@@ -198,19 +259,19 @@ func (r *registry) connEnded(p *peer, err error) {
 	}
 	h.connLost = cause
 	// How the process ended says more, if it has ended.
-	time.AfterFunc(exitGrace/4, func() { r.send(graceEnd{host: h}) })
+	r.around.After(exitGrace/4, func() { r.loseHost(h, h.connLost) })
 }
 
 // settle loses an executor when both its connection and its process have ended, or after waiting for one of them long enough:
 // results may still be on the way when the host reports the end, and the report when the connection has ended.
-func (r *registry) settle(x *execState, timeout bool) {
+func (r *Roster) settle(x *execState, timeout bool) {
 	if x.lost {
 		return
 	}
 	if !timeout && (x.gone == "" || x.exit == nil) {
 		if !x.wait {
 			x.wait = true
-			time.AfterFunc(exitGrace, func() { r.send(graceEnd{exec: x}) })
+			r.around.After(exitGrace, func() { r.settle(x, true) })
 		}
 		return
 	}
@@ -224,14 +285,14 @@ func (r *registry) settle(x *execState, timeout bool) {
 }
 
 // killExecutor asks the host to kill the process.
-func (r *registry) killExecutor(x *execState, reason string) {
+func (r *Roster) killExecutor(x *execState, reason string) {
 	if p := x.host.peer; p != nil {
 		_ = p.conn.Send(&protocol.KillExecutor{Epoch: x.host.epoch, Reason: reason})
 	}
 }
 
 // loseExecutor gives an executor up for good.
-func (r *registry) loseExecutor(x *execState, reason string, outputs, fault bool) {
+func (r *Roster) loseExecutor(x *execState, reason string, outputs, fault bool) {
 	if x.lost {
 		return
 	}
@@ -245,7 +306,7 @@ func (r *registry) loseExecutor(x *execState, reason string, outputs, fault bool
 }
 
 // loseHost gives a host up for good and launches another one in its place.
-func (r *registry) loseHost(h *hostState, reason string) {
+func (r *Roster) loseHost(h *hostState, reason string) {
 	if h.lost {
 		return
 	}
@@ -262,42 +323,40 @@ func (r *registry) loseHost(h *hostState, reason string) {
 	}
 	r.hosts = slices.DeleteFunc(r.hosts, func(o *hostState) bool { return o == h })
 	r.handle(HostLost{Host: h.id, Reason: reason})
-	r.running.Go(func() {
+	r.around.Go(func() {
 		h.proc.Discard()
 		killJob(pid)
 	})
 	r.losses++
 	if h.givenUp == "" && r.losses <= r.config.MaxHostLosses {
-		r.launchHosts(1)
+		r.LaunchHosts(1)
 	} else if h.givenUp == "" {
 		r.config.Log.Error("a host was lost and is not replaced: too many were", "host", h.id, "lost", r.losses, "reason", reason)
 	}
 	r.checkFailed()
 }
 
-// launchHosts starts hosts.
-func (r *registry) launchHosts(n int) {
+// LaunchHosts starts hosts.
+func (r *Roster) LaunchHosts(n int) {
 	for range n {
 		number := r.next
 		r.next++
-		proc, err := r.launch(number)
+		h := &hostState{id: fmt.Sprintf("host-%d", number), started: r.around.Now()}
+		var err error
+		h.proc, err = r.around.Launch(number, func() { r.loseHost(h, h.proc.Cause()) })
 		if err != nil {
 			r.config.Log.Error("a host could not be launched", "error", err)
 			r.fail(err)
 			return
 		}
-		h := &hostState{id: fmt.Sprintf("host-%d", number), proc: proc, started: time.Now()}
 		r.hosts = append(r.hosts, h)
-		r.running.Go(func() {
-			<-proc.Done()
-			r.send(exited{h})
-		})
 	}
 }
 
-// expire loses who was not heard of.
-func (r *registry) expire(now time.Time) {
-	silent := func(p *peer) (time.Duration, bool) {
+// Expire loses who was not heard of for longer than the timeout. It is to be called every now and then: every eighth of the timeout does.
+func (r *Roster) Expire() {
+	now := r.around.Now()
+	silent := func(p *Peer) (time.Duration, bool) {
 		d := now.Sub(time.Unix(0, p.seen.Load()))
 		return d.Round(time.Millisecond), d > r.config.Timeout && !p.busy.Load()
 	}
@@ -323,7 +382,7 @@ func (r *registry) expire(now time.Time) {
 }
 
 // checkFailed reports when nobody is left who could run tasks.
-func (r *registry) checkFailed() {
+func (r *Roster) checkFailed() {
 	cause := "all hosts were lost"
 	for _, h := range r.hosts {
 		if h.givenUp == "" {
@@ -334,54 +393,10 @@ func (r *registry) checkFailed() {
 	r.fail(fmt.Errorf("no executor is left and none will be launched, since too many ended: at last, %s", cause))
 }
 
-func (r *registry) fail(err error) {
+func (r *Roster) fail(err error) {
 	if r.failed {
 		return
 	}
 	r.failed = true
 	r.handle(Failed{Err: err})
-}
-
-// stop ends everything: in order those that can be talked to, by force those that have not ended in time.
-func (r *registry) stop() {
-	if r.ln == nil {
-		return
-	}
-	close(r.quit)
-	<-r.done // from here on the state is this goroutine's
-	for _, h := range r.hosts {
-		if h.exec != nil {
-			_ = h.exec.peer.conn.Send(&protocol.Stop{Reason: "the application has ended"})
-		}
-		if h.peer != nil {
-			_ = h.peer.conn.Send(&protocol.Stop{Reason: "the application has ended"})
-		} else {
-			h.proc.Release()
-		}
-	}
-	deadline := time.After(stopTimeout)
-	timeout := false
-	for _, h := range r.hosts {
-		if !timeout {
-			select {
-			case <-h.proc.Done():
-			case <-deadline:
-				timeout = true
-			}
-		}
-		h.proc.Discard() // one that has ended too: it frees what this side holds
-		if h.exec != nil {
-			killJob(h.exec.pid)
-		}
-	}
-	_ = r.ln.Close()
-	r.mu.Lock()
-	r.closed = true
-	peers := r.peers
-	r.peers = map[string]*peer{}
-	r.mu.Unlock()
-	for _, p := range peers {
-		p.conn.Fail(errors.New("the application has ended"))
-	}
-	r.running.Wait()
 }
