@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -53,6 +54,9 @@ func (c *Context) startBackend() error {
 	})
 }
 
+// changeCluster is for tests that put executors elsewhere than settings can.
+var changeCluster func(*cluster.Config)
+
 // newClusterBackend makes executors in processes of their own on this machine. The driver serves the values of broadcasts to them.
 func newClusterBackend(c *Context) (cluster.Backend, error) {
 	settings := map[string]string{}
@@ -66,14 +70,19 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 		App: c.ApplicationName(), Executors: c.master.hosts, Cores: c.master.cores, Memory: c.master.memory, Settings: settings,
 		Heartbeat: c.conf.Duration("spark.executor.heartbeatInterval"), Timeout: c.conf.Duration("spark.network.timeout"),
 		MaxFrame: c.conf.Int("spark.rpc.message.maxSize") << 20, LocalDir: c.dir, Orphan: []string{c.dir},
-		SharedDisk: c.conf.Bool("spark.shuffle.readHostLocalDisk"),
+		SharedDisk: c.conf.Bool("spark.shuffle.readHostLocalDisk"), Bind: c.conf.Get("spark.driver.bindAddress"), Encrypt: c.conf.Bool("spark.network.crypto.enabled"),
+	}
+	if config.Bind != "" && net.ParseIP(config.Bind) == nil {
+		return nil, fmt.Errorf("spark.driver.bindAddress %q: write an IP address of this machine", config.Bind)
+	}
+	if changeCluster != nil {
+		changeCluster(&config)
 	}
 	local := cluster.NewLocal(config)
-	sockets, err := local.SocketDir()
+	addr, err := local.Address("blocks")
 	if err != nil {
 		return nil, fmt.Errorf("start local-cluster: %w", err)
 	}
-	addr := "unix:" + filepath.Join(sockets, "blocks.sock")
 	server, err := blocks.Serve(addr, local.Secret(), blocks.ServerConfig{Provider: driverBlocks{c}})
 	if err != nil {
 		return nil, fmt.Errorf("serve broadcasts and files: %w", err)

@@ -30,6 +30,15 @@ type Config struct {
 	LocalDir string
 	// Orphan are further folders to remove when the driver has died.
 	Orphan []string
+	// Bind is the IP address of this machine on which the driver, hosts and job processes listen, each on any free port; empty for unix
+	// sockets in a private folder. Connections over another address than loopback are encrypted.
+	Bind string
+	// Encrypt has all connections encrypted.
+	Encrypt bool
+	// Place says how a host is launched, as host.Spec.Command, and its own Bind, for hosts that do not see the network that the driver sees.
+	// Nil means like the driver.
+	Place func(number int) (command []string, bind string)
+
 	// SharedDisk lets executors open each other's map outputs instead of asking the block servers: they are on one machine.
 	SharedDisk bool
 
@@ -75,7 +84,7 @@ func (c Config) withDefaults() Config {
 }
 
 // Local is the backend of local-cluster[n,cores,memory]: hosts and job processes on this machine, over unix sockets in a
-// private folder.
+// private folder or over TCP.
 type Local struct {
 	registry
 	config Config
@@ -100,13 +109,16 @@ func NewLocal(config Config) *Local {
 // Secret is the application's secret, for block servers and clients of the driver.
 func (l *Local) Secret() protocol.Secret { return l.secret }
 
-// SocketDir makes the application's folders, if they are not there yet, and returns the one for sockets: the driver's own, such as
-// that of its block server, may lie there too. Stop removes it.
-func (l *Local) SocketDir() (string, error) {
+// Address is one that the driver may listen on: a socket of the given name in the application's folder, or any free port of Config.Bind. The
+// folder is made if it is not there yet; Stop removes it.
+func (l *Local) Address(name string) (string, error) {
+	if l.config.Bind != "" {
+		return protocol.TCPAddr(l.config.Bind, l.config.Encrypt), nil
+	}
 	if err := l.makeRoots(); err != nil {
 		return "", err
 	}
-	return l.socks.Dir, nil
+	return protocol.UnixAddr(filepath.Join(l.socks.Dir, name+".sock"), l.config.Encrypt), nil
 }
 
 // Start listens and launches the hosts.
@@ -121,7 +133,11 @@ func (l *Local) Start(ctx context.Context, handle func(Event)) error {
 	if err := l.makeRoots(); err != nil {
 		return fmt.Errorf("start local-cluster: %w", err)
 	}
-	if err := l.listen("unix:" + filepath.Join(l.socks.Dir, "driver.sock")); err != nil {
+	addr, err := l.Address("driver")
+	if err == nil {
+		err = l.listen(addr)
+	}
+	if err != nil {
 		l.removeRoots()
 		return fmt.Errorf("start local-cluster: %w", err)
 	}
@@ -176,10 +192,18 @@ func (l *Local) launch(number int) (Process, error) {
 		disk = "disk-of-" + filepath.Base(l.socks.Dir)
 	}
 	dir := filepath.Join(l.data.Dir, id)
+	command, bind := []string(nil), l.config.Bind
+	if l.config.Place != nil {
+		command, bind = l.config.Place(number)
+	}
+	listen := ""
+	if bind != "" {
+		listen = protocol.TCPAddr(bind, l.config.Encrypt)
+	}
 	p, err := host.Launch(&host.Spec{
 		App: l.config.App, Host: id, Executor: fmt.Sprint(number), Driver: l.addr(), Secret: l.secret, Args: l.config.Args, Binary: l.binary,
 		Cores: l.config.Cores, Memory: l.config.Memory, Disk: disk, SockDir: l.socks.Dir, DataDir: dir, Orphan: l.orphan,
-		MaxExits: l.config.MaxExits, ExitWindow: l.config.ExitWindow,
+		MaxExits: l.config.MaxExits, ExitWindow: l.config.ExitWindow, Command: command, Listen: listen, Encrypt: l.config.Encrypt, Timeout: l.config.Timeout,
 	}, l.config.Stdout, l.config.Stderr)
 	if err != nil {
 		return nil, err

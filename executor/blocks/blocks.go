@@ -1,7 +1,8 @@
-// Package blocks moves blocks of data between processes over plain sockets: ranges of map outputs, straight from their files,
+// Package blocks moves blocks of data between processes over sockets: ranges of map outputs, straight from their files,
 // and named blocks such as pieces of broadcasts and cached partitions.
 //
-// A connection starts with the proof of the application's secret and then carries one request at a time. A request is answered
+// A connection starts with the proof of the application's secret and then carries one request at a time. Files go out with sendfile where
+// the connection is plain; where it is encrypted (see protocol.Listen) they pass through this process. A request is answered
 // by a status and a length before any data, so that a block that is not there ("not found": compute it again) differs from a
 // connection that broke (try again). What is not served within the timeout, or is served short, is an error of the connection;
 // a reader never takes a shortened block for a whole one.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -99,7 +100,8 @@ func (c *Client) open(ctx context.Context, addr string, q *request) (io.ReadClos
 			return r, length, nil
 		}
 		var remote *RemoteError
-		final := errors.As(err, &remote) || errors.Is(err, ErrNotFound) || errors.Is(err, protocol.ErrRefused) || errors.Is(err, net.ErrClosed)
+		// A server that was silent for the whole timeout is not asked again: the driver holds it for lost about now.
+		final := errors.As(err, &remote) || errors.Is(err, ErrNotFound) || errors.Is(err, protocol.ErrRefused) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded)
 		if ctx.Err() != nil {
 			err, final = ctx.Err(), true
 		}

@@ -34,7 +34,7 @@ type Server struct {
 	running sync.WaitGroup
 }
 
-// Serve listens on an address ("unix:/path" or "tcp:host:port") and serves blocks to whoever proves the secret.
+// Serve listens on an address, as protocol.Listen does, and serves blocks to whoever proves the secret.
 func Serve(addr string, secret protocol.Secret, config ServerConfig) (*Server, error) {
 	if config.Timeout <= 0 {
 		config.Timeout = DefaultTimeout

@@ -93,14 +93,14 @@ func (h *hostProcess) run() error {
 	}
 	listen := h.spec.Listen
 	if listen == "" {
-		listen = "unix:" + filepath.Join(h.spec.SockDir, h.spec.Host+".sock")
+		listen = protocol.UnixAddr(filepath.Join(h.spec.SockDir, h.spec.Host+".sock"), h.spec.Encrypt)
 	}
 	var err error
 	h.server, err = blocks.Serve(listen, h.spec.Secret, blocks.ServerConfig{
 		Files: func(id, mapID int, attempt int64, start, end int) (*os.File, int64, int64, error) {
 			return shuffle.OpenBlock(h.blockDir(), id, mapID, attempt, start, end)
 		},
-		Log: h.log,
+		Timeout: h.spec.Timeout, Log: h.log,
 	})
 	if err != nil {
 		return h.complain(err)

@@ -106,7 +106,7 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 		return err
 	}
 	provider := &lateProvider{}
-	server, err := blocks.Serve(spec.Listen, spec.Secret, blocks.ServerConfig{Provider: provider})
+	server, err := blocks.Serve(spec.Listen, spec.Secret, blocks.ServerConfig{Provider: provider, Timeout: spec.Timeout})
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 		spec: spec, conn: conn, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), running: map[int64]bool{}, failed: map[protocol.StageKey]string{},
 	}
 	<-started
-	client := blocks.NewClient(spec.Secret, blocks.ClientConfig{})
+	client := blocks.NewClient(spec.Secret, blocks.ClientConfig{Timeout: spec.Timeout})
 	defer client.Close()
 	if s.runner, err = newRunner(RunnerConfig{
 		Executor: spec.Executor, Host: spec.Host, Cores: spec.Cores, MemoryBytes: spec.Memory, Location: spec.Location, Fetcher: client,

@@ -78,7 +78,7 @@ func (h *hostProcess) runJob(j *jobProcess) *protocol.ExecutorExited {
 	binary.Digest = digest
 	spec := &jobSpec{
 		App: h.spec.App, Executor: id, Host: h.spec.Host, Epoch: epoch, Driver: h.spec.Driver, Secret: h.spec.Secret,
-		Cores: h.spec.Cores, Memory: h.spec.Memory, Binary: binary, SpillRoot: spill, Listen: "unix:" + socket,
+		Cores: h.spec.Cores, Memory: h.spec.Memory, Binary: binary, SpillRoot: spill, Listen: protocol.UnixAddr(socket, h.spec.Encrypt), Timeout: h.spec.Timeout,
 		Location: shuffle.Location{Executor: id, Host: h.spec.Disk, Addr: h.server.Addr(), Dir: h.blockDir()},
 	}
 	if h.spec.Listen != "" {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -69,8 +70,8 @@ func Launch(spec *Spec, stdout, stderr io.Writer) (*Process, error) {
 		return nil, fmt.Errorf("launch host %s: %w", spec.Host, err)
 	}
 	defer inherited.Close()
-	cmd := exec.Command(spec.Binary.Path)
-	cmd.Args = []string{cmd.Path, "spark-go-host", spec.Host, spec.App} // for people who look at the list of processes
+	argv := append(slices.Clone(spec.Command), spec.Binary.Path, "spark-go-host", spec.Host, spec.App) // for people who look at the list of processes
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), roleVariable+"="+roleHost)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.ExtraFiles = []*os.File{inherited}

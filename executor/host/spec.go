@@ -33,8 +33,15 @@ type Spec struct {
 	DataDir string   // of map outputs and spills; made and removed by the host
 	Orphan  []string // folders to remove as well when the driver has died
 
-	// Listen is the address of the block server; empty means a socket in SockDir.
-	Listen string
+	// Listen is the address of the block server; empty means a socket in SockDir, whose connections are encrypted if Encrypt is set.
+	// Job processes serve at any free port of the same host.
+	Listen  string
+	Encrypt bool
+	// Timeout is spark.network.timeout: how long a block server or one of its clients may neither send nor take anything; 0 means 120 s.
+	Timeout time.Duration
+
+	// Command is put before the executable and its arguments, such as `nsenter --net=/run/netns/a`; it is to become them, as exec does.
+	Command []string `json:"-"`
 
 	// MaxExits in ExitWindow is how many ends of job processes the host bears before it launches no more; 0 means 10 a minute.
 	MaxExits   int
@@ -57,6 +64,7 @@ type jobSpec struct {
 	Location  shuffle.Location
 	Binary    Executable
 	Listen    string // for named blocks
+	Timeout   time.Duration
 	SpillRoot string
 	Control   keyPair // of this end of the control channel
 	HostCert  []byte  // of the other end

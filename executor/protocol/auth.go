@@ -63,13 +63,13 @@ const (
 // The handshake, before anything else on a connection; the side that dialled is D, the one that accepted is A:
 //
 //	D to A: "SPGO", version, purpose, nonce of D
-//	A to D: nonce of A, HMAC(secret, "A", version, purpose, both nonces)
-//	D to A: HMAC(secret, "D", version, purpose, both nonces)
+//	A to D: nonce of A, HMAC(secret, "A", version, purpose, both nonces, binding)
+//	D to A: HMAC(secret, "D", version, purpose, both nonces, binding)
 //	A to D: one byte, 1
 //
 // Each side proves that it knows the secret without showing it; the labels keep a proof from being sent back to whoever made it,
-// the nonces keep it from being used again. What follows is neither encrypted nor signed: over networks that others can read or
-// change, run it inside an encrypted one.
+// the nonces keep it from being used again. The binding is a value of the TLS connection that all this runs in, and empty where there is
+// none: on unix sockets and loopback, unless they are to be encrypted too. There what follows is neither encrypted nor signed.
 const (
 	handshakeMagic   = "SPGO"
 	handshakeVersion = 1
@@ -82,16 +82,17 @@ const (
 // ErrRefused is wrapped by errors of Dial when the two sides do not belong together; trying again is of no use.
 var ErrRefused = errors.New("refused")
 
-func proof(secret *Secret, label byte, hello, nonce []byte) []byte {
+func proof(secret *Secret, label byte, hello, nonce, binding []byte) []byte {
 	h := hmac.New(sha256.New, secret[:])
 	h.Write([]byte{label})
 	h.Write(hello)
 	h.Write(nonce)
+	h.Write(binding)
 	return h.Sum(nil)
 }
 
 // proveDialler is the dialling side's part of the handshake.
-func proveDialler(nc net.Conn, secret *Secret, purpose Purpose) error {
+func proveDialler(nc net.Conn, secret *Secret, purpose Purpose, binding []byte) error {
 	hello := make([]byte, 0, helloSize)
 	hello = append(hello, handshakeMagic...)
 	hello = append(hello, handshakeVersion, byte(purpose))
@@ -105,10 +106,10 @@ func proveDialler(nc net.Conn, secret *Secret, purpose Purpose) error {
 		return fmt.Errorf("read the answer to the handshake: %w", orRefused(err))
 	}
 	nonce, mac := answer[:nonceSize], answer[nonceSize:]
-	if !hmac.Equal(mac, proof(secret, 'A', hello, nonce)) {
+	if !hmac.Equal(mac, proof(secret, 'A', hello, nonce, binding)) {
 		return fmt.Errorf("%w: who listens there does not know the application's secret: the address is that of another application", ErrRefused)
 	}
-	if _, err := nc.Write(proof(secret, 'D', hello, nonce)); err != nil {
+	if _, err := nc.Write(proof(secret, 'D', hello, nonce, binding)); err != nil {
 		return fmt.Errorf("send proof: %w", err)
 	}
 	var ok [1]byte
@@ -130,7 +131,7 @@ func orRefused(err error) error {
 }
 
 // proveListener is the accepting side's part of the handshake.
-func proveListener(nc net.Conn, secret *Secret, purpose Purpose) error {
+func proveListener(nc net.Conn, secret *Secret, purpose Purpose, binding []byte) error {
 	var hello [helloSize]byte
 	if _, err := io.ReadFull(nc, hello[:]); err != nil {
 		return fmt.Errorf("read handshake: %w", err)
@@ -145,8 +146,8 @@ func proveListener(nc net.Conn, secret *Secret, purpose Purpose) error {
 	}
 	answer := make([]byte, nonceSize, nonceSize+sha256.Size)
 	_, _ = rand.Read(answer)
-	want := proof(secret, 'D', hello[:], answer)
-	if _, err := nc.Write(append(answer, proof(secret, 'A', hello[:], answer)...)); err != nil {
+	want := proof(secret, 'D', hello[:], answer, binding)
+	if _, err := nc.Write(append(answer, proof(secret, 'A', hello[:], answer, binding)...)); err != nil {
 		return fmt.Errorf("answer handshake: %w", err)
 	}
 	var mac [sha256.Size]byte

@@ -251,7 +251,7 @@ func (b *syncBuffer) String() string {
 func TestAuthentication(t *testing.T) {
 	checkLeaks(t)
 	secret := NewSecret()
-	for _, addr := range []string{"unix:" + filepath.Join(t.TempDir(), "s"), "tcp:127.0.0.1:0"} {
+	for _, addr := range []string{"unix:" + filepath.Join(t.TempDir(), "s"), "tcp:127.0.0.1:0", "tls+unix:" + filepath.Join(t.TempDir(), "s"), "tls+tcp:127.0.0.1:0"} {
 		var log syncBuffer
 		l := listener(t, addr, secret, &log)
 		nc, err := Dial(t.Context(), l.Addr(), secret, Control)
@@ -284,7 +284,7 @@ func TestProofsCannotBeMadeOrReturned(t *testing.T) {
 	for name, answer := range map[string]func(hello, theirs []byte) []byte{
 		"another secret": func(hello, theirs []byte) []byte {
 			s := NewSecret()
-			return proof(&s, 'D', hello, theirs[:nonceSize])
+			return proof(&s, 'D', hello, theirs[:nonceSize], nil)
 		},
 		"reflection": func(_, theirs []byte) []byte { return theirs[nonceSize:] },
 	} {
@@ -310,19 +310,33 @@ func TestProofsCannotBeMadeOrReturned(t *testing.T) {
 // Peers that connect and say nothing, or garbage, or one byte at a time, do not keep others out.
 func TestBadPeersHoldUpNobody(t *testing.T) {
 	checkLeaks(t)
+	for _, encrypted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls=%v", encrypted), func(t *testing.T) { badPeers(t, encrypted) })
+	}
+}
+
+func badPeers(t *testing.T, encrypted bool) {
 	secret := NewSecret()
 	var log syncBuffer
-	l := listener(t, "unix:"+filepath.Join(t.TempDir(), "s"), secret, &log)
+	l := listener(t, UnixAddr(filepath.Join(t.TempDir(), "s"), encrypted), secret, &log)
+	_, path, _, err := splitAddr(l.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var bad []net.Conn
 	for i := range 2*maxPending + 10 {
-		nc, err := net.Dial("unix", strings.TrimPrefix(l.Addr(), "unix:"))
+		nc, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		bad = append(bad, nc)
 		switch i % 3 {
 		case 1:
-			nc.Write([]byte("S"))
+			if encrypted {
+				nc.Write([]byte{22, 3, 1, 2, 0, 1}) // the beginning of a TLS handshake
+			} else {
+				nc.Write([]byte("S"))
+			}
 		case 2:
 			nc.Write(bytes.Repeat([]byte("garbage "), 100))
 		}

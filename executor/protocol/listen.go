@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,24 +20,64 @@ const MaxUnixPath = 103
 // never finish it cannot keep others out.
 const maxPending = 64
 
-// splitAddr takes an address apart: "unix:/path" or "tcp:host:port".
-func splitAddr(addr string) (network, address string, err error) {
-	network, address, ok := strings.Cut(addr, ":")
+// The beginnings of addresses.
+const (
+	tlsPrefix  = "tls+"
+	unixPrefix = "unix:"
+	tcpPrefix  = "tcp:"
+)
+
+// UnixAddr is the address of a socket in the file system, for Listen and Dial; encrypted says whether its connections are.
+func UnixAddr(path string, encrypted bool) string { return prefix(encrypted) + unixPrefix + path }
+
+// TCPAddr is the address of any free port of a host, given by its IP address, for Listen. Its connections are encrypted unless encrypted
+// is false and the host is this machine's loopback.
+func TCPAddr(host string, encrypted bool) string {
+	return prefix(encrypted || !isLoopback(host)) + tcpPrefix + net.JoinHostPort(host, "0")
+}
+
+func prefix(encrypted bool) string {
+	if encrypted {
+		return tlsPrefix
+	}
+	return ""
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// splitAddr takes an address apart: "unix:/path" or "tcp:host:port", with "tls+" before it if connections are encrypted. Others
+// than those of one machine must be.
+func splitAddr(addr string) (network, address string, encrypted bool, err error) {
+	rest, encrypted := strings.CutPrefix(addr, tlsPrefix)
+	network, address, ok := strings.Cut(rest, ":")
 	switch {
 	case ok && network == "unix" && address != "":
 		if len(address) > MaxUnixPath {
-			return "", "", fmt.Errorf("address %q: the path of a socket has at most %d bytes: use a shorter folder", addr, MaxUnixPath)
+			return "", "", false, fmt.Errorf("address %q: the path of a socket has at most %d bytes: use a shorter folder", addr, MaxUnixPath)
 		}
-		return network, address, nil
+		return network, address, encrypted, nil
 	case ok && network == "tcp" && address != "":
-		return network, address, nil
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return "", "", false, fmt.Errorf("address %q: %w", addr, err)
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			return "", "", false, fmt.Errorf("address %q: it stands for every network of the machine: name the one address that peers dial", addr)
+		}
+		if !encrypted && !isLoopback(host) {
+			return "", "", false, fmt.Errorf("address %q: connections between hosts are encrypted: write %s%s", addr, tlsPrefix, addr)
+		}
+		return network, address, encrypted, nil
 	}
-	return "", "", fmt.Errorf("address %q: it is neither unix:/path nor tcp:host:port", addr)
+	return "", "", false, fmt.Errorf("address %q: it is neither unix:/path nor tcp:host:port, or one of them after tls+", addr)
 }
 
 // Dial connects to a Listener of the same application and purpose.
 func Dial(ctx context.Context, addr string, secret Secret, purpose Purpose) (net.Conn, error) {
-	network, address, err := splitAddr(addr)
+	network, address, encrypted, err := splitAddr(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -48,13 +89,34 @@ func Dial(ctx context.Context, addr string, secret Secret, purpose Purpose) (net
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
-	err = proveDialler(nc, &secret, purpose)
+	conn, err := introduce(nc, &secret, purpose, encrypted)
 	if !stop() {
 		err = ctx.Err()
 	}
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	return conn, nil
+}
+
+// introduce is the dialling side's part of all handshakes.
+func introduce(nc net.Conn, secret *Secret, purpose Purpose, encrypted bool) (net.Conn, error) {
+	var binding []byte
+	if encrypted {
+		config, err := tlsConfig(secret)
+		if err != nil {
+			return nil, err
+		}
+		if nc, binding, err = secured(nc, tls.Client(nc, config)); err != nil {
+			if foreign(err) {
+				err = fmt.Errorf("%w: %w: who listens there does not belong to this application", ErrRefused, err)
+			}
+			return nil, fmt.Errorf("TLS handshake: %w", orRefused(err))
+		}
+	}
+	if err := proveDialler(nc, secret, purpose, binding); err != nil {
+		return nil, err
 	}
 	return nc, nil
 }
@@ -65,6 +127,7 @@ type Listener struct {
 	ln      net.Listener
 	secret  Secret
 	purpose Purpose
+	tls     *tls.Config // nil for connections that are not encrypted
 	log     *slog.Logger
 
 	mu      sync.Mutex
@@ -73,11 +136,18 @@ type Listener struct {
 	running sync.WaitGroup
 }
 
-// Listen listens on an address: "unix:/path", which must not exist, or "tcp:host:port". Refused peers are logged to log.
+// Listen listens on an address: "unix:/path", which must not exist, or "tcp:host:port" with a host of this machine's loopback; after
+// "tls+", either with any host, connections are encrypted. Refused peers are logged to log.
 func Listen(addr string, secret Secret, purpose Purpose, log *slog.Logger) (*Listener, error) {
-	network, address, err := splitAddr(addr)
+	network, address, encrypted, err := splitAddr(addr)
 	if err != nil {
 		return nil, err
+	}
+	l := &Listener{addr: addr, secret: secret, purpose: purpose, log: log}
+	if encrypted {
+		if l.tls, err = tlsConfig(&secret); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		}
 	}
 	ln, err := net.Listen(network, address)
 	if err != nil {
@@ -89,9 +159,10 @@ func Listen(addr string, secret Secret, purpose Purpose, log *slog.Logger) (*Lis
 			return nil, fmt.Errorf("listen on %s: %w", addr, err)
 		}
 	} else {
-		addr = "tcp:" + ln.Addr().String()
+		l.addr = prefix(encrypted) + tcpPrefix + ln.Addr().String()
 	}
-	return &Listener{addr: addr, ln: ln, secret: secret, purpose: purpose, log: log}, nil
+	l.ln = ln
+	return l, nil
 }
 
 // Addr returns the address in the form that Dial takes, with the port that was chosen.
@@ -138,11 +209,23 @@ func (l *Listener) begin(nc net.Conn) bool {
 	return true
 }
 
-func (l *Listener) admit(nc net.Conn, handle func(net.Conn)) {
-	err := nc.SetDeadline(time.Now().Add(HandshakeTimeout))
-	if err == nil {
-		err = proveListener(nc, &l.secret, l.purpose)
+// examine is the accepting side's part of all handshakes.
+func (l *Listener) examine(nc net.Conn) (net.Conn, error) {
+	if err := nc.SetDeadline(time.Now().Add(HandshakeTimeout)); err != nil {
+		return nil, err
 	}
+	var binding []byte
+	if l.tls != nil {
+		var err error
+		if nc, binding, err = secured(nc, tls.Server(nc, l.tls)); err != nil {
+			return nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+	}
+	return nc, proveListener(nc, &l.secret, l.purpose, binding)
+}
+
+func (l *Listener) admit(nc net.Conn, handle func(net.Conn)) {
+	conn, err := l.examine(nc)
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
 	}
@@ -163,7 +246,7 @@ func (l *Listener) admit(nc net.Conn, handle func(net.Conn)) {
 		}
 		return
 	}
-	handle(nc)
+	handle(conn)
 }
 
 // Close stops accepting and ends handshakes that are under way; connections that were handed over are not touched. A socket's

@@ -215,9 +215,11 @@ func BenchmarkResults(b *testing.B) {
 func TestAddresses(t *testing.T) {
 	for addr, want := range map[string]string{
 		"unix:/a/b": "", "tcp:127.0.0.1:0": "", "tcp:[::1]:7": "", "": "neither", "unix:": "neither", "udp:1": "neither", "/a/b": "neither",
+		"tls+unix:/a": "", "tls+tcp:10.0.0.1:7": "", "tls+": "neither", "tcp:10.0.0.1:7": "write tls+tcp:10.0.0.1:7", "tcp:localhost:7": "write tls+",
+		"tcp:0.0.0.0:7": "every network", "tls+tcp:[::]:7": "every network", "tcp::7": "every network", "tcp:127.0.0.1": "missing port",
 		"unix:/" + strings.Repeat("x", 200): "shorter folder",
 	} {
-		_, _, err := splitAddr(addr)
+		_, _, _, err := splitAddr(addr)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", addr, err, want)
 		}
