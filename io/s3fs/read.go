@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,22 +23,23 @@ import (
 const (
 	// tailSize is what opening reads of the end of an object: small objects come whole, and of Parquet files the footer.
 	tailSize = 64 << 10
-	// pieceSize is what one request reads at most: a larger read is several at the same time.
+	// pieceSize is what one request reads at most of a direct read over slow connections: it is several at the same time.
 	pieceSize = 8 << 20
 	// maxPieces bounds the concurrent requests of one read.
 	maxPieces = 8
 	// directSize is where reads go straight into the caller's memory and past the spans.
 	directSize = 4 << 20
-	// maxSpans bounds what a file keeps of what was read ahead.
-	maxSpans = 6
 )
 
-// file is an open object.
+// file is an open object. Its bytes come in three ways:
 //
-// Reads are served from spans, contiguous pieces of the object that were fetched by one request and are kept for a while, so that nearby
-// small reads cost one request. A read that goes on where a span ended is sequential: the next span is twice as long, up to
-// options.maxReadAhead, and from the second one on it is fetched while its predecessor is still being read. A stream thus fetches in vain at most
-// about what it has used. Several streams in one file (columns of Parquet) do not disturb each other.
+//   - Small reads here and there are served from spans (span.go), pieces that one request fetches.
+//   - A read that goes on where an earlier one ended, or begins at the object's beginning, makes a stream (stream.go): one request for all that follows, read
+//     as its bytes are wanted. The kernel's receive buffer is what reads ahead.
+//   - Large reads elsewhere go straight into the caller's memory.
+//
+// Where one connection is slow, as those to a store across a network may be, several are used at a time: streams give way to spans that are fetched
+// ahead, and large reads to concurrent requests of 8 MiB.
 type file struct {
 	b       *bucket
 	path    string
@@ -52,66 +52,11 @@ type file struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu    sync.Mutex
-	spans []*span // most recently used last
+	mu      sync.Mutex
+	closed  bool
+	spans   []*span   // most recently used last
+	streams []*stream // likewise
 }
-
-type span struct {
-	off    int64
-	buf    []byte
-	streak int // spans before this one in its stream
-	ready  chan struct{}
-	err    error // valid once ready
-
-	// Guarded by file.mu.
-	next bool // its successor was asked for
-	gone bool // no longer in file.spans
-	uses int  // by readers and by whoever fetches it
-}
-
-// buffers are the memory of spans that nobody uses any more: fresh memory costs more than what is read into it.
-var buffers sync.Pool
-
-func buffer(n int64) []byte {
-	if b, ok := buffers.Get().(*[]byte); ok {
-		if int64(cap(*b)) >= n {
-			return (*b)[:n]
-		}
-		buffers.Put(b)
-	}
-	return make([]byte, n)
-}
-
-// drop takes a span out of the file. The caller holds the lock.
-func (f *file) drop(i int) {
-	s := f.spans[i]
-	f.spans = append(f.spans[:i], f.spans[i+1:]...)
-	s.gone = true
-	s.recycle()
-}
-
-// recycle gives the memory of a span back once nobody can see it. The caller holds the lock.
-func (s *span) recycle() {
-	if s.gone && s.uses == 0 && s.buf != nil {
-		b := s.buf
-		s.buf = nil
-		buffers.Put(&b)
-	}
-}
-
-// release ends a reader's use of a span. A stream that has passed it will not come back.
-func (f *file) release(s *span, to int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s.uses--
-	if i := slices.Index(f.spans, s); i >= 0 && s.streak > 0 && to == s.end() {
-		f.drop(i)
-		return
-	}
-	s.recycle()
-}
-
-func (s *span) end() int64 { return s.off + int64(len(s.buf)) }
 
 // Open implements filesys.FS. The context governs all reads of the file too.
 func (b *bucket) Open(ctx context.Context, path string) (filesys.File, error) {
@@ -234,6 +179,10 @@ func (f *file) Close() error {
 	f.wg.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closed = true
+	for len(f.streams) > 0 {
+		f.dropStream(len(f.streams) - 1)
+	}
 	for len(f.spans) > 0 {
 		f.drop(len(f.spans) - 1)
 	}
@@ -262,6 +211,9 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 
 // read reads some bytes of the object, at least one.
 func (f *file) read(p []byte, off int64) (int, error) {
+	if s := f.streamFor(off, len(p)); s != nil {
+		return f.readStream(s, p, off)
+	}
 	tail := f.size - int64(len(f.tail))
 	if off >= tail {
 		return copy(p, f.tail[off-tail:]), nil
@@ -269,7 +221,12 @@ func (f *file) read(p []byte, off int64) (int, error) {
 	p = p[:min(int64(len(p)), tail-off)]
 	s := f.spanFor(off, int64(len(p)), tail)
 	if s == nil {
-		return len(p), f.fetch(f.ctx, p, off)
+		err := f.fetch(f.ctx, p, off)
+		if err != nil {
+			return 0, err
+		}
+		f.passed(off + int64(len(p)))
+		return len(p), nil
 	}
 	var n int
 	var err error
@@ -285,108 +242,10 @@ func (f *file) read(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// spanFor finds the span that holds an offset, or starts to fetch it, and counts its use; nil if a read of n bytes had better be done directly.
-func (f *file) spanFor(off, n, tail int64) *span {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s := f.find(off)
-	if s == nil {
-		if n >= directSize {
-			return nil
-		}
-		streak := 0
-		for _, before := range f.spans {
-			if off >= before.end() && off-before.end() < f.b.opts.readAhead {
-				before.next = true
-				streak = max(streak, before.streak+1)
-			}
-		}
-		s = f.start(off, n, streak, tail)
-	}
-	s.uses++ // before its successor may push it out
-	if !s.next && s.streak > 0 && off+n >= s.off+int64(len(s.buf))/2 && s.end() < tail {
-		s.next = true
-		f.start(s.end(), 0, s.streak+1, tail)
-	}
-	return s
-}
-
-// find returns the span that holds an offset, most recently used from now on. One that failed is forgotten: another try may be luckier.
-func (f *file) find(off int64) *span {
-	for i := len(f.spans) - 1; i >= 0; i-- {
-		s := f.spans[i]
-		if off < s.off || off >= s.end() {
-			continue
-		}
-		select {
-		case <-s.ready:
-			if s.err != nil {
-				f.drop(i)
-				return nil
-			}
-		default:
-		}
-		copy(f.spans[i:], f.spans[i+1:])
-		f.spans[len(f.spans)-1] = s
-		return s
-	}
-	return nil
-}
-
-// start begins to fetch a span. The caller holds the lock.
-func (f *file) start(off, n int64, streak int, tail int64) *span {
-	length := max(n, min(f.b.opts.readAhead<<min(streak, 20), f.b.opts.maxReadAhead))
-	if len(f.spans) >= maxSpans {
-		f.drop(0)
-	}
-	s := &span{off: off, buf: buffer(min(length, tail-off)), streak: streak, ready: make(chan struct{}), uses: 1}
-	f.spans = append(f.spans, s)
-	f.wg.Go(func() {
-		s.err = f.fetch(f.ctx, s.buf, s.off)
-		close(s.ready)
-		f.mu.Lock()
-		s.uses--
-		s.recycle()
-		f.mu.Unlock()
-	})
-	return s
-}
-
-// fetch fills p from the object, with several requests if it is large.
-func (f *file) fetch(ctx context.Context, p []byte, off int64) error {
-	if len(p) <= pieceSize {
-		return f.get(ctx, p, off)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	slots := make(chan struct{}, maxPieces)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var first error
-	for at := 0; at < len(p); at += pieceSize {
-		slots <- struct{}{}
-		piece, from := p[at:min(at+pieceSize, len(p))], off+int64(at)
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := f.get(ctx, piece, from); err != nil {
-				mu.Lock()
-				if first == nil {
-					first = err
-				}
-				mu.Unlock()
-				cancel()
-			}
-		})
-	}
-	wg.Wait()
-	return first
-}
-
 // get fills p by one request, and others for the rest when it breaks off.
 func (f *file) get(ctx context.Context, p []byte, off int64) error {
-	k := key(f.path)
 	for attempt := 1; ; attempt++ {
-		n, err := f.getOnce(ctx, k, p, off)
+		n, err := f.getOnce(ctx, p, off)
 		if err == nil {
 			return nil
 		}
@@ -405,25 +264,53 @@ func (f *file) get(ctx context.Context, p []byte, off int64) error {
 	}
 }
 
-func (f *file) getOnce(ctx context.Context, k string, p []byte, off int64) (int, error) {
-	rng := "bytes=" + strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(off+int64(len(p))-1, 10)
+func (f *file) getOnce(ctx context.Context, p []byte, off int64) (int, error) {
+	body, err := f.request(ctx, off, off+int64(len(p)))
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	return f.fill(ctx, body, p)
+}
+
+// request asks for the bytes from off to end. Its body may break off.
+func (f *file) request(ctx context.Context, off, end int64) (io.ReadCloser, error) {
+	k := key(f.path)
+	from, to := strconv.FormatInt(off, 10), strconv.FormatInt(end-1, 10)
+	rng := "bytes=" + from + "-"
+	if end < f.size { // without an end a store may know that all of the object is wanted, and hand it over as it is
+		rng += to
+	}
 	out, err := f.b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &f.b.name, Key: &k, Range: &rng, IfMatch: &f.etag})
 	if err != nil {
 		if s := statusOf(err); s == http.StatusPreconditionFailed || s == http.StatusRequestedRangeNotSatisfiable || errors.Is(f.b.explain(err), fs.ErrNotExist) {
-			return 0, changed()
+			return nil, changed()
 		}
-		return 0, err
+		return nil, err
 	}
-	defer out.Body.Close()
-	if want := "bytes " + rng[len("bytes="):] + "/" + strconv.FormatInt(f.size, 10); aws.ToString(out.ContentRange) != want {
-		return 0, fmt.Errorf("the store answers a request for %s with the range %q, not %q", rng, aws.ToString(out.ContentRange), want)
+	if want := "bytes " + from + "-" + to + "/" + strconv.FormatInt(f.size, 10); aws.ToString(out.ContentRange) != want {
+		out.Body.Close()
+		return nil, fmt.Errorf("the store answers a request for %s with the range %q, not %q", rng, aws.ToString(out.ContentRange), want)
 	}
-	n, err := io.ReadFull(out.Body, p)
-	if err != nil {
-		if ctx.Err() != nil {
-			return n, context.Cause(ctx)
-		}
-		return n, brokenError{err}
+	return out.Body, nil
+}
+
+// fill reads len(p) bytes of a response. An error that comes with the last of them is one of their checksum.
+func (f *file) fill(ctx context.Context, body io.Reader, p []byte) (n int, err error) {
+	began := time.Now()
+	for n < len(p) && err == nil {
+		var m int
+		m, err = body.Read(p[n:])
+		n += m
 	}
-	return n, nil
+	switch {
+	case n == len(p) && (err == nil || errors.Is(err, io.EOF)):
+		f.b.measure(n, time.Since(began))
+		return n, nil
+	case ctx.Err() != nil:
+		return n, context.Cause(ctx)
+	case n == len(p):
+		return n, err
+	}
+	return n, brokenError{err}
 }

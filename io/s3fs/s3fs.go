@@ -4,8 +4,8 @@
 // What holds:
 //   - A directory is a prefix: it exists as long as an object lies below it, and making one does nothing. An object whose
 //     name ends with a slash is a marker and no file.
-//   - An object is what it was when it was opened. Every read names its entity tag; when the object was replaced in
-//     between, the read fails with filesys.ErrChanged. The nanoseconds of a modification time, which S3 gives in seconds, are
+//   - An object is what it was when it was opened. Every request names its entity tag; when the object was replaced in
+//     between, the read fails with filesys.ErrChanged. A response that had begun goes on with what the object was. The nanoseconds of a modification time, which S3 gives in seconds, are
 //     a hash of the entity tag, so that a listing and a later opening agree on them exactly if they saw the same object.
 //   - Nothing of a file is visible before its Writer is closed: small files are one PUT, others a multipart upload, which is aborted on
 //     failure. A killed process leaves uncompleted uploads; see filesys.Clean.
@@ -45,6 +45,7 @@ type bucket struct {
 	endpoint string // for errors; empty for that of AWS
 	client   *s3.Client
 	opts     options
+	pace     pace
 }
 
 var (

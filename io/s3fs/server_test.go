@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +136,10 @@ type proxy struct {
 	mu       sync.Mutex
 	requests int
 	bytes    int64
+	ranges   []string // that were asked for
+	busy     int      // requests being answered
+	most     int      // of them at a time
+	conns    map[net.Conn]bool
 	fault    func(n int, r *http.Request) fault
 }
 
@@ -143,6 +148,7 @@ type fault struct {
 	status int           // answered in the server's place
 	delay  time.Duration // before anything
 	cut    int64         // the connection ends after so many bytes of the answer
+	stall  bool          // or nothing more comes
 	lose   bool          // the server's answer is dropped, though it did what was asked
 }
 
@@ -151,8 +157,16 @@ func startProxy(t testing.TB, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{target: target, addr: ln.Addr().String()}
-	p.server = &http.Server{Handler: http.HandlerFunc(p.serve), ReadHeaderTimeout: time.Minute}
+	p := &proxy{target: target, addr: ln.Addr().String(), conns: map[net.Conn]bool{}}
+	p.server = &http.Server{Handler: http.HandlerFunc(p.serve), ReadHeaderTimeout: time.Minute, ConnState: func(c net.Conn, state http.ConnState) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if state == http.StateClosed {
+			delete(p.conns, c)
+		} else {
+			p.conns[c] = true
+		}
+	}}
 	go func() { _ = p.server.Serve(ln) }()
 	t.Cleanup(func() { _ = p.server.Close() })
 	return p
@@ -160,7 +174,7 @@ func startProxy(t testing.TB, target string) *proxy {
 
 func (p *proxy) set(f func(n int, r *http.Request) fault) {
 	p.mu.Lock()
-	p.fault, p.requests, p.bytes = f, 0, 0
+	p.fault, p.requests, p.bytes, p.ranges, p.most = f, 0, 0, nil, 0
 	p.mu.Unlock()
 }
 
@@ -170,14 +184,29 @@ func (p *proxy) count() (requests int, bytes int64) {
 	return p.requests, p.bytes
 }
 
+// connections counts those that are open, and tells the ranges that were asked for and how many at a time.
+func (p *proxy) connections() (open int, ranges []string, most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns), slices.Clone(p.ranges), p.most
+}
+
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.requests++
+	p.ranges = append(p.ranges, strings.TrimPrefix(r.Header.Get("Range"), "bytes="))
+	p.busy++
+	p.most = max(p.most, p.busy)
 	var f fault
 	if p.fault != nil {
 		f = p.fault(p.requests, r)
 	}
 	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		p.busy--
+		p.mu.Unlock()
+	}()
 	select {
 	case <-time.After(f.delay):
 	case <-r.Context().Done():
@@ -215,6 +244,10 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.bytes += n
 	p.mu.Unlock()
+	if f.stall {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
 	if f.cut > 0 {
 		panic(http.ErrAbortHandler)
 	}
