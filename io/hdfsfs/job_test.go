@@ -16,6 +16,7 @@ import (
 
 	"github.com/spark-go/spark-go/driver"
 	"github.com/spark-go/spark-go/io/filesys"
+	"github.com/spark-go/spark-go/io/internal/storetest"
 	"github.com/spark-go/spark-go/io/parquetio"
 	"github.com/spark-go/spark-go/io/textio"
 	"github.com/spark-go/spark-go/rdd"
@@ -72,6 +73,12 @@ func TestTextJob(t *testing.T) {
 	if _, err := textio.Lines(sc, "hdfs://nowhere.invalid/x").Collect(ctx); err == nil || !strings.Contains(err.Error(), "nowhere.invalid") {
 		t.Errorf("an unknown host: %v", err)
 	}
+}
+
+// Every format, by jobs.
+func TestFormats(t *testing.T) {
+	_, dir := server(t)
+	storetest.Formats(t, session(t), uri(t, dir+"/größe & 100% x/日本"))
 }
 
 type sample struct {

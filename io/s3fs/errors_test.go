@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,15 +118,18 @@ func TestLongListing(t *testing.T) {
 	if os.Getenv("SPARK_GO_SLOW") != "" {
 		pages = 1000
 	}
+	var asked atomic.Int64 // pages
+	long := strings.Repeat("x", 500)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
+		asked.Add(1)
 		page, _ := strconv.Atoi(r.URL.Query().Get("continuation-token"))
 		fmt.Fprintf(w, "<ListBucketResult><IsTruncated>%v</IsTruncated><NextContinuationToken>%d</NextContinuationToken>", page+1 < pages, page+1)
 		for i := range 1000 {
-			fmt.Fprintf(w, "<Contents><Key>d/%d</Key><Size>1</Size><ETag>e</ETag><LastModified>2026-01-02T03:04:05.678Z</LastModified></Contents>", page*1000+i)
+			fmt.Fprintf(w, "<Contents><Key>d/%s%d</Key><Size>1</Size><ETag>e</ETag><LastModified>2026-01-02T03:04:05.678Z</LastModified></Contents>", long, page*1000+i)
 		}
 		_, _ = io.WriteString(w, "</ListBucketResult>")
 	}))
@@ -140,13 +144,16 @@ func TestLongListing(t *testing.T) {
 	start := heap()
 	n := 0
 	for f, err := range filesys.Walk(t.Context(), "s3://long/d") {
-		if err != nil || f.Path != "/d/"+strconv.Itoa(n) || f.URI != "s3://long"+f.Path {
+		if err != nil || f.Path != "/d/"+long+strconv.Itoa(n) || f.URI != "s3://long"+f.Path {
 			t.Fatalf("object %d: %+v, %v", n, f, err)
 		}
-		if n++; n%(pages*200) == 0 {
-			if now := heap(); now > start+8<<20 {
+		if n++; n%(pages*200) == 0 { // a page of such keys takes 2 MiB while it is parsed, all of them 20 MiB at least
+			if now := heap(); now > start+6<<20 {
 				t.Errorf("after %d objects, %d bytes more are held", n, now-start)
 			}
+		}
+		if pages := int(asked.Load()); pages > n/1000+2 { // the first page is also asked for whether the prefix is one
+			t.Fatalf("%d pages were asked for after %d objects", pages, n)
 		}
 	}
 	if n != pages*1000 {
