@@ -6,31 +6,17 @@ import (
 	"io"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/spark-go/spark-go/io/filesys"
+	"github.com/spark-go/spark-go/io/internal/storetest"
 )
 
 const benchSize = 128 << 20
-
-// cpu reports the CPU time of this process, besides the wall time in which the server takes its share of the same cores.
-func cpu(b *testing.B, f func()) {
-	var from, to syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &from)
-	b.SetBytes(benchSize)
-	for b.Loop() {
-		f()
-	}
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &to)
-	used := time.Duration(to.Utime.Nano() + to.Stime.Nano() - from.Utime.Nano() - from.Stime.Nano())
-	b.ReportMetric(used.Seconds()*1000/float64(b.N), "cpu-ms/op")
-}
 
 func benchBucket(b *testing.B) *bucket {
 	g := startGateway(b)
@@ -42,75 +28,63 @@ func benchBucket(b *testing.B) *bucket {
 	return s
 }
 
-// BenchmarkRead compares files with a plain copy through the same client: one request that is read from end to end.
-func BenchmarkRead(b *testing.B) {
-	s := benchBucket(b)
-	ctx := b.Context()
-	b.Run("plain", func(b *testing.B) {
-		buf := make([]byte, 1<<20)
-		cpu(b, func() {
-			out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.name, Key: aws.String("f")})
-			if err != nil {
-				b.Fatal(err)
-			}
-			if n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, out.Body, buf); err != nil || n != benchSize {
-				b.Fatal(n, err)
-			}
-			out.Body.Close()
-		})
-	})
-	// The same bytes in requests of 8 MiB, one after the other: what the server makes of ranges.
-	b.Run("plain/ranges", func(b *testing.B) {
-		buf := make([]byte, 8<<20)
-		cpu(b, func() {
-			for off := 0; off < benchSize; off += len(buf) {
-				out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.name, Key: aws.String("f"), Range: aws.String("bytes=" + strconv.Itoa(off) + "-" + strconv.Itoa(off+len(buf)-1))})
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := io.ReadFull(out.Body, buf); err != nil {
-					b.Fatal(err)
-				}
-				out.Body.Close()
-			}
-		})
-	})
-	for _, size := range []int{256 << 10, 1 << 20, 32 << 20} {
-		b.Run("file/"+strconv.Itoa(size>>10)+"k", func(b *testing.B) {
-			buf := make([]byte, size)
-			cpu(b, func() {
-				f, err := filesys.Open(ctx, "s3://bench/f")
-				if err != nil {
-					b.Fatal(err)
-				}
-				for off := int64(0); off < f.Size(); off += int64(size) {
-					if n, err := f.ReadAt(buf, off); n < len(buf) {
-						b.Fatal(n, err)
-					}
-				}
-				f.Close()
-			})
-		})
+// plainGet is a copy through the client as it is: one request for the bytes of a range, or of everything, read from end to end.
+func plainGet(b *testing.B, s *bucket, rng *string, buf []byte, want int64) {
+	out, err := s.client.GetObject(b.Context(), &s3.GetObjectInput{Bucket: &s.name, Key: aws.String("f"), Range: rng})
+	if err != nil {
+		b.Fatal(err)
 	}
+	if n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, out.Body, buf); err != nil || n != want {
+		b.Fatal(n, err)
+	}
+	out.Body.Close()
 }
 
-// BenchmarkWrite compares files with a plain multipart upload through the same client, four parts at a time.
-func BenchmarkWrite(b *testing.B) {
+func readFile(b *testing.B, from int64, buf []byte) {
+	f, err := filesys.Open(b.Context(), "s3://bench/f")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for off := from; off < f.Size(); {
+		n, err := f.ReadAt(buf, off)
+		if off += int64(n); n < len(buf) && off < f.Size() {
+			b.Fatal(n, err)
+		}
+	}
+	f.Close()
+}
+
+// BenchmarkCompareRead reads an object in reads of several sizes, beside one plain request for all of it; and half of it, beside one for that half.
+func BenchmarkCompareRead(b *testing.B) {
+	s := benchBucket(b)
+	buf := make([]byte, 1<<20)
+	for _, size := range []int{32 << 10, 256 << 10, 1 << 20, 32 << 20} {
+		b.Run("all/"+strconv.Itoa(size>>10)+"k", func(b *testing.B) {
+			p := make([]byte, size)
+			storetest.Compare(b, benchSize, func() { plainGet(b, s, nil, buf, benchSize) }, func() { readFile(b, 0, p) })
+		})
+	}
+	b.Run("half/1024k", func(b *testing.B) {
+		rng := "bytes=" + strconv.Itoa(benchSize/2) + "-"
+		storetest.Compare(b, benchSize/2, func() { plainGet(b, s, &rng, buf, benchSize/2) }, func() { readFile(b, benchSize/2, make([]byte, 1<<20)) })
+	})
+}
+
+// BenchmarkCompareWrite writes a file, alone and by a commit, beside a plain multipart upload through the same client, four parts at a time.
+func BenchmarkCompareWrite(b *testing.B) {
 	s := benchBucket(b)
 	ctx := b.Context()
 	content := pattern(benchSize)
-	b.Run("plain", func(b *testing.B) {
-		cpu(b, func() { plainUpload(b, ctx, s, content) })
-	})
+	plain := func() { plainUpload(b, ctx, s, content) }
 	b.Run("file", func(b *testing.B) {
-		cpu(b, func() {
+		storetest.Compare(b, benchSize, plain, func() {
 			if err := write(ctx, "s3://bench/g", content); err != nil {
 				b.Fatal(err)
 			}
 		})
 	})
 	b.Run("output", func(b *testing.B) {
-		cpu(b, func() {
+		storetest.Compare(b, benchSize, plain, func() {
 			o, err := filesys.NewOutput(ctx, "s3://bench/out", filesys.Overwrite)
 			if err != nil {
 				b.Fatal(err)

@@ -41,6 +41,7 @@ type options struct {
 	readAhead    int64         // of a first read, doubled with each that goes on from there
 	maxReadAhead int64
 	fastEnough   float64 // bytes a second
+	judgedBy     int64
 }
 
 const (
@@ -61,7 +62,7 @@ var longestPause = 20 * time.Second
 
 // readOptions reads what filesys.Configure was given.
 func readOptions(name string) (options, error) {
-	o := options{attempts: defaultAttempts, timeout: defaultTimeout, partSize: defaultPartSize, maxBackoff: longestPause, readAhead: 256 << 10, maxReadAhead: 8 << 20, fastEnough: fastEnough}
+	o := options{attempts: defaultAttempts, timeout: defaultTimeout, partSize: defaultPartSize, maxBackoff: longestPause, readAhead: 256 << 10, maxReadAhead: 8 << 20, fastEnough: fastEnough, judgedBy: judgedBy}
 	var where string
 	get := func(key string) string {
 		where = bucketPrefix + name + strings.TrimPrefix(key, "spark.hadoop.fs.s3a")

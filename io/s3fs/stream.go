@@ -158,11 +158,11 @@ func (f *file) next(s *stream, p []byte) (n int, err error) {
 
 const (
 	// fastEnough is the speed in bytes a second from which on one connection is thought to be limited by what both ends can do.
-	fastEnough = 150 << 20
-	// measured is how many bytes that is judged by.
-	measured = 8 << 20
+	fastEnough = 100 << 20
+	// judgedBy is how many bytes that is measured with: a machine that is busy for a moment is no slow connection.
+	judgedBy = 64 << 20
 	// slowFor is how long a verdict holds.
-	slowFor = time.Minute
+	slowFor = 30 * time.Second
 )
 
 // pace is how fast connections are while somebody waits for them.
@@ -186,7 +186,7 @@ func (b *bucket) measure(n int, waited time.Duration) {
 	defer b.pace.Unlock()
 	b.pace.bytes += int64(n)
 	b.pace.waited += waited
-	if b.pace.bytes < measured {
+	if b.pace.bytes < b.opts.judgedBy {
 		return
 	}
 	if float64(b.pace.bytes) < b.opts.fastEnough*b.pace.waited.Seconds() {

@@ -191,7 +191,7 @@ func TestSlowConnections(t *testing.T) {
 		_, ranges, most = p.connections()
 		return ranges[1:], most
 	}
-	b.opts.fastEnough = 1e15
+	b.opts.fastEnough, b.opts.judgedBy = 1e15, 8<<20
 	if ranges, _ := read(1 << 20); ranges[0] != "0-" || len(ranges) < 3 {
 		t.Errorf("a stream that turns out to be slow: asked for %v", ranges)
 	}
