@@ -91,6 +91,12 @@ type LogisticRegression struct {
 
 const defaultThreshold = 0.5
 
+// Check tells what is wrong with the settings, as Fit does.
+func (lr LogisticRegression) Check() error {
+	_, err := lr.withDefaults()
+	return err
+}
+
 // withDefaults fills in the defaults and checks the ranges.
 func (lr LogisticRegression) withDefaults() (LogisticRegression, error) {
 	bad := func(name string, value any, want string) error {

@@ -253,14 +253,18 @@ func Load(ctx context.Context, uri string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := fromFile(f)
+	m, err := FromFile(f)
 	if err != nil {
 		return nil, fmt.Errorf("load model %s: %w", uri, err)
 	}
 	return m, nil
 }
 
-func fromFile(f *modelfile.File) (*Model, error) {
+// FromFile makes the model of what File returned.
+func FromFile(f *modelfile.File) (*Model, error) {
+	if err := f.Check(Kind, fileVersion); err != nil {
+		return nil, err
+	}
 	m := &Model{}
 	var shape fileShape
 	var metrics fileMetrics

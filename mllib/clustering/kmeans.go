@@ -71,6 +71,12 @@ type KMeans struct {
 	MaxBlockBytes    int         // about the size of the blocks that points are packed into; default 1 MiB
 }
 
+// Check tells what is wrong with the settings, as Fit does.
+func (k KMeans) Check() error {
+	_, err := k.withDefaults()
+	return err
+}
+
 // withDefaults fills in the defaults and checks the ranges.
 func (k KMeans) withDefaults() (KMeans, error) {
 	if len(k.InitialCenters) > 0 {

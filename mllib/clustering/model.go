@@ -109,12 +109,13 @@ func (s *predictStream) each(f func(x []float64, cluster int)) error {
 
 // The kind of the model's files and its newest version.
 const (
-	fileKind    = "clustering.KMeans"
+	Kind        = "clustering.KMeans"
 	fileVersion = 1
 )
 
-func (m *Model) file() *modelfile.File {
-	f := modelfile.New(fileKind, fileVersion)
+// File is the model as a file.
+func (m *Model) File() *modelfile.File {
+	f := modelfile.New(Kind, fileVersion)
 	f.Set("settings", map[string]any{"k": len(m.Centers), "dim": m.Dim, "distance": m.Distance, "seed": m.Seed})
 	f.Set("metrics", map[string]any{"iterations": m.Iterations})
 	flat := make([]float64, 0, len(m.Centers)*m.Dim)
@@ -129,15 +130,27 @@ func (m *Model) file() *modelfile.File {
 }
 
 // Save writes the model to a file.
-func (m *Model) Save(ctx context.Context, uri string) error { return m.file().Save(ctx, uri) }
+func (m *Model) Save(ctx context.Context, uri string) error { return m.File().Save(ctx, uri) }
 
 // SHA256 names the model, in hexadecimal: it is equal for equal models.
-func (m *Model) SHA256() (string, error) { return m.file().Digest() }
+func (m *Model) SHA256() (string, error) { return m.File().Digest() }
 
 // Load reads a model that Save wrote.
 func Load(ctx context.Context, uri string) (*Model, error) {
-	f, err := modelfile.Load(ctx, uri, fileKind, fileVersion)
+	f, err := modelfile.Load(ctx, uri, Kind, fileVersion)
 	if err != nil {
+		return nil, err
+	}
+	m, err := FromFile(f)
+	if err != nil {
+		return nil, fmt.Errorf("load model %s: %w", uri, err)
+	}
+	return m, nil
+}
+
+// FromFile makes the model of what File returned.
+func FromFile(f *modelfile.File) (*Model, error) {
+	if err := f.Check(Kind, fileVersion); err != nil {
 		return nil, err
 	}
 	var s struct {
@@ -151,7 +164,7 @@ func Load(ctx context.Context, uri string) (*Model, error) {
 		into any
 	}{{"settings", &s}, {"metrics", &metrics}} {
 		if err := f.Get(v.name, v.into); err != nil {
-			return nil, fmt.Errorf("load model %s: %w", uri, err)
+			return nil, err
 		}
 	}
 	m := &Model{Dim: s.Dim, Distance: s.Distance, Seed: s.Seed, Iterations: metrics.Iterations}
@@ -167,10 +180,10 @@ func Load(ctx context.Context, uri string) (*Model, error) {
 		cost, err = modelfile.GetArray[float64](f, "cost")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load model %s: %w", uri, err)
+		return nil, err
 	}
 	if s.K < 1 || s.Dim < 1 || len(flat)/s.K != s.Dim || len(flat)%s.K != 0 || len(m.Sizes) != s.K || len(cost) != 1 || s.Distance != Euclidean && s.Distance != Cosine {
-		return nil, fmt.Errorf("load model %s: %d centres of %d numbers with distance %q do not go with %d numbers and %d sizes: the file is not of this program's making", uri, s.K, s.Dim, s.Distance, len(flat), len(m.Sizes))
+		return nil, fmt.Errorf("its %d centres of %d numbers with distance %q do not go with %d numbers and %d sizes: the file is not of this program's making", s.K, s.Dim, s.Distance, len(flat), len(m.Sizes))
 	}
 	m.Cost = cost[0]
 	for at := 0; at < len(flat); at += s.Dim {

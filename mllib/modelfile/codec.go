@@ -131,14 +131,13 @@ func decode(r io.Reader, format uint32, headSize, size int64, kind string, newes
 	if h.Kind == "" || h.Version < 1 {
 		return nil, fmt.Errorf("its header names kind %q, version %d", h.Kind, h.Version)
 	}
-	if kind != "" && h.Kind != kind {
-		return nil, fmt.Errorf("it holds a %s, not a %s", h.Kind, kind)
-	}
-	if kind != "" && h.Version > newest {
-		return nil, fmt.Errorf("it was written by release %s as version %d of %s, this program reads up to version %d: use a newer release", h.Engine, h.Version, h.Kind, newest)
-	}
 	f := New(h.Kind, h.Version)
 	f.engine = h.Engine
+	if kind != "" {
+		if err := f.Check(kind, newest); err != nil {
+			return nil, err
+		}
+	}
 	if h.Values != nil {
 		f.values = h.Values
 	}

@@ -82,6 +82,17 @@ func New(kind string, version int) *File {
 	return f
 }
 
+// Check refuses a file of another kind, and one whose content is newer than version newest of the kind, as Load does.
+func (f *File) Check(kind string, newest int) error {
+	switch {
+	case f.kind != kind:
+		return fmt.Errorf("it holds a %s, not a %s", f.kind, kind)
+	case f.version > newest:
+		return fmt.Errorf("it was written by release %s as version %d of %s, this program reads up to version %d: use a newer release", f.engine, f.version, f.kind, newest)
+	}
+	return nil
+}
+
 // Kind is what the model is, such as "recommendation.ALS".
 func (f *File) Kind() string { return f.kind }
 

@@ -280,3 +280,47 @@ func BenchmarkWrite(b *testing.B) {
 type counter int
 
 func (c *counter) Write(b []byte) (int, error) { *c += counter(len(b)); return len(b), nil }
+
+// TestParts puts a model into the file of a larger one and takes it out again.
+func TestParts(t *testing.T) {
+	inner := modelfile.New("test.Inner", 3)
+	inner.Set("settings", map[string]int{"k": 7})
+	modelfile.SetArray(inner, "numbers", []float64{1, 2})
+	outer := modelfile.New("test.Outer", 1)
+	outer.Set("settings", "outer")
+	modelfile.SetArray(outer, "numbers", []float64{3})
+	outer.SetPart("a", inner)
+	outer.SetPart("b", modelfile.New("test.Empty", 1))
+	uri := "mem://modelfile/parts"
+	if err := outer.Save(context.Background(), uri); err != nil {
+		t.Fatal(err)
+	}
+	f, err := modelfile.Load(context.Background(), uri, "test.Outer", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Part("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := inner.Digest()
+	if sum, err := got.Digest(); sum != want || err != nil {
+		t.Errorf("the part has digest %s, %v, the model %s", sum, err, want)
+	}
+	if err := got.Check("test.Inner", 3); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		err  error
+		says string
+	}{
+		{got.Check("test.Other", 3), "it holds a test.Inner"},
+		{got.Check("test.Inner", 2), "use a newer release"},
+		{func() error { _, err := f.Part("c"); return err }(), `"c/part"`},
+		{func() error { outer.SetPart("x/y", inner); return outer.Save(context.Background(), uri) }(), "no slash"},
+	} {
+		if c.err == nil || !strings.Contains(c.err.Error(), c.says) {
+			t.Errorf("%v does not say %q", c.err, c.says)
+		}
+	}
+}

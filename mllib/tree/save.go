@@ -9,8 +9,8 @@ import (
 
 // The kinds of files, and the versions of their content.
 const (
-	classificationKind = "tree.ClassificationModel"
-	regressionKind     = "tree.RegressionModel"
+	ClassificationKind = "tree.ClassificationModel"
+	RegressionKind     = "tree.RegressionModel"
 	fileVersion        = 1
 )
 
@@ -70,18 +70,29 @@ func array[E modelfile.Element](r *reader, name string) []E {
 	return a
 }
 
-// loadForest reads what file wrote.
-func loadForest(ctx context.Context, uri, kind string) (*Forest, *modelfile.File, error) {
+// load reads a model that Save wrote.
+func load[M any](ctx context.Context, uri, kind string, of func(*modelfile.File) (M, error)) (m M, err error) {
 	w, err := modelfile.Load(ctx, uri, kind, fileVersion)
 	if err != nil {
-		return nil, nil, err
+		return m, err
+	}
+	if m, err = of(w); err != nil {
+		err = fmt.Errorf("load %s: %w", uri, err)
+	}
+	return m, err
+}
+
+// forestOf reads what file wrote.
+func forestOf(w *modelfile.File, kind string) (*Forest, error) {
+	if err := w.Check(kind, fileVersion); err != nil {
+		return nil, err
 	}
 	f, s := &Forest{}, schema{}
 	if err := w.Get("settings", &f.Settings); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := w.Get("schema", &s); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	f.NumFeatures, f.NumClasses, f.FeatureNames = s.NumFeatures, s.NumClasses, s.FeatureNames
 	r := &reader{file: w}
@@ -91,12 +102,12 @@ func loadForest(ctx context.Context, uri, kind string) (*Forest, *modelfile.File
 	votes, voters, sets := array[int32](r, "votes"), array[int32](r, "voters"), array[int64](r, "sets")
 	f.VoteClasses, f.VoteWeights = array[int32](r, "voteClasses"), array[float64](r, "voteWeights")
 	if r.err != nil {
-		return nil, nil, r.err
+		return nil, r.err
 	}
 	n := len(threshold)
 	for _, m := range []int{len(feature), len(right), len(set), len(prediction), len(impurity), len(gain), len(weight), len(votes), len(voters)} {
 		if m != n {
-			return nil, nil, fmt.Errorf("load %s: %w", uri, errShape)
+			return nil, errShape
 		}
 	}
 	f.Nodes, f.Infos = make([]Node, n), make([]Info, n)
@@ -106,7 +117,7 @@ func loadForest(ctx context.Context, uri, kind string) (*Forest, *modelfile.File
 		f.Infos[i] = Info{prediction[i], impurity[i], gain[i], weight[i], votes[i], voters[i], -1}
 	}
 	if err := f.check(); err != nil {
-		return nil, nil, fmt.Errorf("load %s: %w", uri, err)
+		return nil, err
 	}
 	for t := range f.Roots {
 		leaf := int32(0)
@@ -117,26 +128,32 @@ func loadForest(ctx context.Context, uri, kind string) (*Forest, *modelfile.File
 			}
 		}
 	}
-	return f, w, nil
+	return f, nil
 }
 
-func (m *ClassificationModel) file() *modelfile.File {
-	w := m.Forest.file(classificationKind)
+// File is the model as a file.
+func (m *ClassificationModel) File() *modelfile.File {
+	w := m.Forest.file(ClassificationKind)
 	modelfile.SetArray(w, "thresholds", m.Thresholds)
 	return w
 }
 
 // Save writes the model to one file, on any file system. The same model gives the same bytes.
 func (m *ClassificationModel) Save(ctx context.Context, uri string) error {
-	return m.file().Save(ctx, uri)
+	return m.File().Save(ctx, uri)
 }
 
 // SHA256 names the model: it is equal for equal data, seed and settings, whatever the cluster did meanwhile.
-func (m *ClassificationModel) SHA256() (string, error) { return m.file().Digest() }
+func (m *ClassificationModel) SHA256() (string, error) { return m.File().Digest() }
 
 // LoadClassificationModel reads a model that Save wrote.
 func LoadClassificationModel(ctx context.Context, uri string) (*ClassificationModel, error) {
-	f, w, err := loadForest(ctx, uri, classificationKind)
+	return load(ctx, uri, ClassificationKind, ClassificationModelOf)
+}
+
+// ClassificationModelOf makes the model of what File returned.
+func ClassificationModelOf(w *modelfile.File) (*ClassificationModel, error) {
+	f, err := forestOf(w, ClassificationKind)
 	if err != nil {
 		return nil, err
 	}
@@ -149,22 +166,30 @@ func LoadClassificationModel(ctx context.Context, uri string) (*ClassificationMo
 		m.Thresholds = thresholds
 	}
 	if m.NumClasses < 1 || len(thresholds) > 0 && len(thresholds) != m.NumClasses {
-		return nil, fmt.Errorf("load %s: %w", uri, errShape)
+		return nil, errShape
 	}
 	return m, nil
 }
 
+// File is the model as a file.
+func (m *RegressionModel) File() *modelfile.File { return m.Forest.file(RegressionKind) }
+
 // Save writes the model to one file, on any file system. The same model gives the same bytes.
 func (m *RegressionModel) Save(ctx context.Context, uri string) error {
-	return m.Forest.file(regressionKind).Save(ctx, uri)
+	return m.File().Save(ctx, uri)
 }
 
 // SHA256 names the model: it is equal for equal data, seed and settings, whatever the cluster did meanwhile.
-func (m *RegressionModel) SHA256() (string, error) { return m.Forest.file(regressionKind).Digest() }
+func (m *RegressionModel) SHA256() (string, error) { return m.File().Digest() }
 
 // LoadRegressionModel reads a model that Save wrote.
 func LoadRegressionModel(ctx context.Context, uri string) (*RegressionModel, error) {
-	f, _, err := loadForest(ctx, uri, regressionKind)
+	return load(ctx, uri, RegressionKind, RegressionModelOf)
+}
+
+// RegressionModelOf makes the model of what File returned.
+func RegressionModelOf(w *modelfile.File) (*RegressionModel, error) {
+	f, err := forestOf(w, RegressionKind)
 	if err != nil {
 		return nil, err
 	}

@@ -119,6 +119,18 @@ func (r DecisionTreeRegressor) FitColumns(ctx context.Context, batches rdd.RDD[C
 	return fitNumbers(ctx, "DecisionTreeRegressor", s, batches)
 }
 
+// Check tells what is wrong with the settings, as Fit does.
+func (c RandomForestClassifier) Check() error {
+	_, err := Settings(c).withDefaults("RandomForestClassifier", true)
+	return err
+}
+
+// Check tells what is wrong with the settings, as Fit does.
+func (r RandomForestRegressor) Check() error {
+	_, err := Settings(r).withDefaults("RandomForestRegressor", false)
+	return err
+}
+
 // single makes a forest's settings of a single tree's.
 func single(name string, s Settings) (Settings, error) {
 	if s.NumTrees > 1 {
