@@ -16,6 +16,11 @@
 // predicts without an engine ([NewScorer]: a row at a time, allocating nothing), for whole datasets ([PredictRows], [Model.Predict]) and is saved to one file.
 // Columns that only training reads, the label and the weight, are not needed to score.
 //
+// # Tuning
+//
+// [Grid] makes pipelines that differ in some settings; [CrossValidator] and [TrainValidationSplit] measure each on rows that it has not seen, and train the best on all rows. Every stage is trained within its fold: nothing that
+// was learnt from the rows of a test reaches the training.
+//
 // # Invariants
 //
 //   - A model is a function of the rows, their partitions and order, and the settings: the same bytes for any number of cores and executors and after any loss. Medians are exact.

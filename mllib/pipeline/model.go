@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/spark-go/spark-go/io/parquetio"
+	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -201,6 +202,11 @@ func (s *Scorer[T]) Transform(row T) ([]float64, error) {
 		return nil, err
 	}
 	return s.features, nil
+}
+
+// vector is the features.
+func (s *scorer) vector() linalg.Vector {
+	return linalg.Vector{Size: len(s.features), Values: s.features}
 }
 
 func (s *scorer) predict() Prediction {
