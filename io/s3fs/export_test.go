@@ -34,10 +34,17 @@ func (p *proxy) Requests() int {
 	return n
 }
 
-func Uploads(t testing.TB, name string) int {
+func Uploads(t testing.TB, name string) int { return uploads(t, get(t, name)) }
+
+// PlainGet copies an object through the client as it is.
+func PlainGet(b *testing.B, bucket, key string, want int64) {
+	plainGet(b, get(b, bucket), key, nil, make([]byte, 1<<20), want)
+}
+
+func get(t testing.TB, name string) *bucket {
 	fsys, _, err := filesys.Get(t.Context(), "s3://"+name+"/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return uploads(t, fsys.(*bucket))
+	return fsys.(*bucket)
 }
