@@ -66,3 +66,15 @@ func ExampleGet() {
 	// Output:
 	// open ftp://host/file: no file system is registered for the scheme "ftp": import the package that registers it in the program (known here: file, mem), or write a plain path for a local file
 }
+
+func ExampleIsLocal() {
+	for _, uri := range []string{"data/a.csv", "file:///data/a.csv", "mem://x/a.csv", "hdfs://nn/a.csv", "s3://b/a.csv"} {
+		fmt.Println(uri, filesys.IsLocal(uri))
+	}
+	// Output:
+	// data/a.csv true
+	// file:///data/a.csv true
+	// mem://x/a.csv true
+	// hdfs://nn/a.csv false
+	// s3://b/a.csv false
+}

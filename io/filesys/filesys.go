@@ -205,6 +205,13 @@ func (l location) open(ctx context.Context) (FS, error) {
 	return fsys, nil
 }
 
+// IsLocal tells whether reading what a URI names waits for nothing but this machine: its disk or, with mem://, its memory. Of files elsewhere it
+// pays to fetch early what is needed next.
+func IsLocal(uri string) bool {
+	loc, err := parse(uri)
+	return err == nil && (loc.scheme == "file" || loc.scheme == "mem")
+}
+
 // Open opens the file that a URI names.
 func Open(ctx context.Context, uri string) (File, error) {
 	fsys, path, err := Get(ctx, uri)

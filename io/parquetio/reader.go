@@ -8,6 +8,8 @@ import (
 	"io"
 	"reflect"
 	"slices"
+
+	"github.com/spark-go/spark-go/io/filesys"
 )
 
 // Reader reads the rows of one split into structs. It is for one goroutine.
@@ -84,11 +86,17 @@ type batchReader struct {
 	split   Split
 	file    *file
 	plan    *plan
-	test    *test            // nil for all rows
-	conds   []*condition     // of test, with a column each
-	columns []leafColumn     // of the plan, then of the conditions
-	chunk   []*chunk         // one for each column
-	buffers [][]byte         // what row groups are fetched into
+	test    *test        // nil for all rows
+	conds   []*condition // of test, with a column each
+	columns []leafColumn // of the plan, then of the conditions
+	chunk   []*chunk     // one for each column
+	current *fetched     // of the open row group
+	spare   *fetched     // whose buffers the row group after the next is fetched into
+	ahead   *fetched     // the next row group, being fetched; nil if it is not
+	asked   bool         // whether to fetch the next row group was decided
+	remote  bool         // reads wait for another machine
+	budget  int64        // bytes of the file in memory
+	cancel  context.CancelFunc
 	group   int              // to open next
 	left    int64            // rows of the open row group still to be read
 	row     int64            // number in the file of the next row
@@ -104,13 +112,16 @@ type batchReader struct {
 }
 
 func newBatchReader(ctx context.Context, s Split, where Predicate, compile func(*node) (*plan, error)) (b *batchReader, err error) {
+	ctx, cancel := context.WithCancel(ctx)
 	f, err := openFile(ctx, s)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	b = &batchReader{ctx: ctx, split: s, file: f, group: s.First}
+	b = &batchReader{ctx: ctx, cancel: cancel, split: s, file: f, group: s.First, remote: !filesys.IsLocal(s.URI), budget: maxBuffered, current: &fetched{}, spare: &fetched{}}
 	defer func() {
 		if err != nil {
+			cancel()
 			_ = f.close()
 		}
 	}()
@@ -339,6 +350,10 @@ func (b *batchReader) advance(n int) {
 	b.left -= int64(n)
 	b.row += int64(n)
 	b.at += int64(n)
+	if !b.asked && (b.group > b.split.First+1 || b.at >= b.left) {
+		b.asked = true
+		b.fetchAhead()
+	}
 }
 
 // fail makes err the reader's last word, and tells the file and the row in it.
@@ -361,80 +376,13 @@ func (b *batchReader) close() error {
 	for _, c := range b.columns {
 		c.close()
 	}
+	b.cancel()
+	if b.ahead != nil {
+		<-b.ahead.done
+	}
 	err := b.file.close()
 	b.err = io.EOF
 	b.file = &file{uri: b.split.URI} // for messages
 	b.closed = true
 	return err
-}
-
-// Reading: a row group whose columns are small is fetched whole, neighbours in one piece; of a large one, each column keeps a part.
-const (
-	minRead     = 64 << 10
-	maxBuffered = 32 << 20 // bytes of the file in memory
-	maxGap      = 64 << 10 // between columns that are fetched in one piece
-)
-
-// openGroup starts the columns' chunks of a row group.
-func (b *batchReader) openGroup(g *rowGroup) error {
-	fetched := make([][]byte, len(b.chunk))
-	at := make([]int64, len(b.chunk))
-	size := minRead
-	if !b.partial {
-		size = max(minRead, maxBuffered/max(1, len(b.columns)))
-		if err := b.fetch(g, fetched, at); err != nil {
-			return err
-		}
-	}
-	for i, c := range b.columns {
-		b.chunk[i].readSize = size
-		if err := b.chunk[i].start(&g.columns[c.info().leaf], fetched[i], at[i]); err != nil {
-			return fmt.Errorf("column %q: %w", c.info().path, err)
-		}
-		c.open(b.chunk[i])
-	}
-	return nil
-}
-
-// fetch reads the chunks of a row group if they are small enough to be in memory at once.
-func (b *batchReader) fetch(g *rowGroup, fetched [][]byte, at []int64) error {
-	type span struct{ from, to int64 }
-	order := make([]int, 0, len(b.chunk))
-	total := int64(0)
-	spans := make([]span, len(b.chunk))
-	for i, c := range b.columns {
-		meta := &g.columns[c.info().leaf]
-		if meta.encrypted || meta.filePath != "" {
-			return nil // start says so
-		}
-		spans[i] = span{meta.start(), meta.start() + meta.compressed}
-		total += meta.compressed
-		order = append(order, i)
-	}
-	if total > maxBuffered {
-		return nil
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(spans[i].from, spans[j].from) })
-	used := 0
-	for len(order) > 0 {
-		from, to, n := spans[order[0]].from, spans[order[0]].to, 1
-		for n < len(order) && spans[order[n]].from <= to+maxGap {
-			to = max(to, spans[order[n]].to)
-			n++
-		}
-		if used == len(b.buffers) {
-			b.buffers = append(b.buffers, nil)
-		}
-		buf := grow(b.buffers[used], int(to-from))
-		b.buffers[used] = buf
-		used++
-		if err := readFull(b.ctx, b.file.source, buf, from); err != nil {
-			return err
-		}
-		for _, i := range order[:n] {
-			fetched[i], at[i] = buf, from
-		}
-		order = order[n:]
-	}
-	return nil
 }
