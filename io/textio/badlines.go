@@ -59,7 +59,8 @@ func (b BadLines) Lines() []BadLine {
 // BadLine is a line that was left out.
 type BadLine struct {
 	URI    string
-	Offset int64  // of the line's first byte in the decompressed file
+	Offset int64  // of the line's first byte in the decompressed file, or in what is decompressed from byte From of the file on
+	From   int64  // where the split begins, if the file is compressed and it does not begin it; else 0
 	Line   int64  // number in the file, from 1; 0 where the split does not begin its file
 	Column int    // number of the field, from 1; 0 for the line as a whole
 	Reason string // what is wrong
@@ -70,9 +71,12 @@ type BadLine struct {
 func (b BadLine) String() string {
 	var s strings.Builder
 	s.WriteString(b.URI)
-	if b.Line > 0 {
+	switch {
+	case b.Line > 0:
 		fmt.Fprintf(&s, ": line %d", b.Line)
-	} else {
+	case b.From > 0:
+		fmt.Fprintf(&s, ": byte %d of what is decompressed from byte %d on", b.Offset, b.From)
+	default:
 		fmt.Fprintf(&s, ": byte %d", b.Offset)
 	}
 	if b.Column > 0 {
@@ -138,7 +142,7 @@ func (t *BadTally) Add(ctx context.Context, b BadLine, text []byte) error {
 	if t.policy.skip && t.policy.log == nil {
 		return nil
 	}
-	b.URI = t.split.URI
+	b.URI, b.From = t.split.URI, t.split.part()
 	if t.split.Offset > 0 {
 		b.Line = 0
 	}

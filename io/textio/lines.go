@@ -3,13 +3,10 @@ package textio
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
-
-	"github.com/spark-go/spark-go/io/filesys"
 )
 
 const (
@@ -25,10 +22,8 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, blockSize); return &
 
 // LineReader reads the lines of one split. It is for one goroutine.
 type LineReader struct {
-	ctx   context.Context
 	split Split
-	file  filesys.File
-	body  io.ReadCloser // decompressed
+	body  *body
 
 	block string // the lines still to be given out, each with its end
 	pos   int64  // offset in the decompressed file of block's first byte
@@ -41,24 +36,11 @@ type LineReader struct {
 
 // NewLineReader opens the file of a split. The reader must be closed.
 func NewLineReader(ctx context.Context, s Split) (*LineReader, error) {
-	f, err := s.Open(ctx)
+	in, err := openBody(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	r := &LineReader{ctx: ctx, split: s, file: f, end: s.Offset + s.Length}
-	codec := codecOf(s.URI)
-	if codec != none {
-		r.end = 1<<63 - 1
-	}
-	// Reading begins one byte early: if that byte ends a line, the split's
-	// first line starts right at its offset; else that line belongs to the
-	// split before and is skipped.
-	r.pos = max(0, s.Offset-1)
-	r.body, err = codec.reader(io.NewSectionReader(&checked{f, ctx}, r.pos, f.Size()-r.pos))
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("read %s: %w", s.URI, explain(err, s.URI))
-	}
+	r := &LineReader{split: s, body: in, pos: in.begin, end: in.end()}
 	r.buf = *buffers.Get().(*[]byte)
 	r.lines = make([]string, 0, BatchRows)
 	if s.Offset > 0 {
@@ -72,15 +54,15 @@ func NewLineReader(ctx context.Context, s Split) (*LineReader, error) {
 
 // Close releases the file. It may be called more than once.
 func (r *LineReader) Close() error {
-	if r.file == nil {
+	if r.body == nil {
 		return nil
 	}
-	err := errors.Join(r.body.Close(), r.file.Close())
+	err := r.body.Close()
 	if len(r.buf) == blockSize { // not one that grew for a long line
 		buf := r.buf
 		buffers.Put(&buf)
 	}
-	r.file, r.block, r.err = nil, "", io.EOF
+	r.body, r.block, r.err = nil, "", io.EOF
 	r.buf = nil
 	return err
 }
@@ -163,23 +145,11 @@ func (r *LineReader) fill() {
 	}
 }
 
-// read fills the buffer from n on and returns where the data ends; r.err says
-// why it is not full. A decompressor tells a file cut short by
-// io.ErrUnexpectedEOF, which must not pass for the end as io.ReadFull would let it.
+// read fills the buffer from n on and returns where the data ends; r.err says why it is not full.
 func (r *LineReader) read(n int) int {
-	for n < len(r.buf) {
-		m, err := r.body.Read(r.buf[n:])
-		n += m
-		if err == io.EOF {
-			r.err = err
-			break
-		}
-		if err != nil {
-			r.err = fmt.Errorf("read %s: %w", r.split.URI, explain(err, r.split.URI))
-			break
-		}
-	}
-	return n
+	m, err := r.body.fill(r.buf[n:])
+	r.err, r.end = err, r.body.end()
+	return n + m
 }
 
 // skipLine drops the rest of the line that began in the split before.

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/spark-go/spark-go/io/filesys"
 )
@@ -62,7 +61,7 @@ func newPartWriter(ctx context.Context, o filesys.Output, partition int, extensi
 	case gz:
 		w.body = gzip.NewWriter(target)
 	case zst:
-		if w.body, err = zstd.NewWriter(target, zstd.WithEncoderConcurrency(1)); err != nil {
+		if w.body, err = newSeekable(target); err != nil {
 			return nil, errors.Join(err, w.out.Abort())
 		}
 	}

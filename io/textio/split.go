@@ -3,9 +3,9 @@ package textio
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 // SplitReader reads the bytes of one split, decompressed, for formats that cut them into records themselves. It shows a window of unread
@@ -16,8 +16,7 @@ import (
 // A UTF-8 byte order mark at the start of the file is left out; one of UTF-16 is an error.
 type SplitReader struct {
 	split    Split
-	file     io.Closer
-	body     io.ReadCloser // decompressed
+	body     *body
 	buf      []byte
 	from, to int   // of the unread bytes in buf
 	pos      int64 // of buf[from] in the decompressed file
@@ -27,22 +26,11 @@ type SplitReader struct {
 
 // OpenSplit opens the file of a split. The reader must be closed.
 func OpenSplit(ctx context.Context, s Split) (*SplitReader, error) {
-	f, err := s.Open(ctx)
+	in, err := openBody(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	r := &SplitReader{split: s, file: f, end: s.Offset + s.Length}
-	codec := codecOf(s.URI)
-	if codec != none {
-		r.end = 1<<63 - 1
-	}
-	r.pos = max(0, s.Offset-1) // one byte early, which tells whether a line begins at the offset
-	if codec != none && f.Size() == 0 {
-		r.body, r.err = io.NopCloser(bytes.NewReader(nil)), io.EOF
-	} else if r.body, err = codec.reader(io.NewSectionReader(&checked{f, ctx}, r.pos, f.Size()-r.pos)); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("read %s: %w", s.URI, explain(err, s.URI))
-	}
+	r := &SplitReader{split: s, body: in, pos: in.begin, end: in.end()}
 	r.buf = *buffers.Get().(*[]byte)
 	if s.Offset > 0 {
 		err = r.skipLine()
@@ -58,15 +46,15 @@ func OpenSplit(ctx context.Context, s Split) (*SplitReader, error) {
 
 // Close releases the file. It may be called more than once.
 func (r *SplitReader) Close() error {
-	if r.file == nil {
+	if r.body == nil {
 		return nil
 	}
-	err := errors.Join(r.body.Close(), r.file.Close())
+	err := r.body.Close()
 	if len(r.buf) == blockSize { // not one that grew
 		buf := r.buf
 		buffers.Put(&buf)
 	}
-	r.file, r.buf, r.from, r.to, r.err = nil, nil, 0, 0, io.EOF
+	r.body, r.buf, r.from, r.to, r.err = nil, nil, 0, 0, io.EOF
 	return err
 }
 
@@ -79,11 +67,27 @@ func (r *SplitReader) Consume(n int) {
 	r.pos += int64(n)
 }
 
-// Offset is where in the decompressed file the window begins.
+// Offset is where in the decompressed file the window begins. In a split that does not begin its compressed file it counts from the first
+// block or frame that begins in the split, because nothing tells how much those before it hold.
 func (r *SplitReader) Offset() int64 { return r.pos }
 
 // Done tells that the window begins at or after the split's end: what starts there belongs to the next split.
 func (r *SplitReader) Done() bool { return r.pos >= r.end }
+
+// Past is by how many bytes the window begins behind the place at which readers of the next split begin; 0 if it does not.
+func (r *SplitReader) Past() int64 { return max(0, r.pos-(r.body.bound()-1)) }
+
+// Skip drops the lines that begin in the first n bytes that the reader saw: those that Past counts in the split before.
+func (r *SplitReader) Skip(n int64) error {
+	for r.pos < r.body.begin+n {
+		if _, err := r.Line(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // AtEnd tells that the file ends with the window.
 func (r *SplitReader) AtEnd() bool { return r.err == io.EOF }
@@ -105,17 +109,11 @@ func (r *SplitReader) More() error {
 		r.buf = grown
 	}
 	had := r.to
-	for r.to < len(r.buf) {
-		n, err := r.body.Read(r.buf[r.to:])
-		r.to += n
-		if err == io.EOF {
-			r.err = err
-			break
-		}
-		if err != nil {
-			r.err = fmt.Errorf("read %s: %w", r.split.URI, explain(err, r.split.URI))
-			return r.err
-		}
+	n, err := r.body.fill(r.buf[r.to:])
+	r.to += n
+	r.err, r.end = err, r.body.end()
+	if err != nil && err != io.EOF {
+		return err
 	}
 	if r.to == had {
 		return r.err
@@ -176,7 +174,8 @@ func (r *SplitReader) skipMark() error {
 	w := r.Window()
 	if bytes.HasPrefix(w, []byte("\xef\xbb\xbf")) {
 		r.Consume(3)
-		r.end = max(r.end, 4) // the first line began before the mark
+		r.body.least = 4 // the first line began before the mark
+		r.end = r.body.end()
 	} else if bytes.HasPrefix(w, []byte("\xff\xfe")) || bytes.HasPrefix(w, []byte("\xfe\xff")) {
 		return fmt.Errorf("read %s: the file is UTF-16: convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8", r.split.URI)
 	}
@@ -186,32 +185,44 @@ func (r *SplitReader) skipMark() error {
 // mostCounted bounds what is read again to give a line its number.
 const mostCounted = 1 << 30
 
-// LineAt returns the number, from 1, of the line of the split's file that holds the byte at offset of the decompressed file. It reads the file up to
+// LineAt returns the number, from 1, of the line of the split's file that holds the byte at offset, as [SplitReader.Offset] counts. It reads the file up to
 // there; 0 means that this is more than 1 GiB, or that it cannot be read.
 func LineAt(ctx context.Context, s Split, offset int64) int64 {
-	if offset > mostCounted {
-		return 0
+	before := s
+	before.Offset, before.Length = 0, s.Size
+	if s.part() > 0 {
+		before.Length = s.Offset
 	}
-	f, err := s.Open(ctx)
+	in, err := openBody(ctx, before)
 	if err != nil {
 		return 0
 	}
-	defer f.Close()
-	body, err := codecOf(s.URI).reader(io.NewSectionReader(&checked{f, ctx}, 0, f.Size()))
-	if err != nil {
-		return 0
-	}
-	defer body.Close()
+	defer in.Close()
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	line := int64(1)
-	for offset > 0 {
-		n, err := body.Read((*buf)[:min(offset, int64(len(*buf)))])
-		line += int64(bytes.Count((*buf)[:n], []byte{'\n'}))
-		offset -= int64(n)
-		if err != nil && offset > 0 {
+	line, limit := int64(1), offset
+	if s.part() > 0 {
+		limit = math.MaxInt64 // until it is known where the split begins
+	}
+	for pos := int64(0); pos < limit; {
+		n, err := in.Read(*buf)
+		if s.part() > 0 && in.end() != math.MaxInt64 {
+			limit = in.end() - 1 + offset
+		}
+		counted := min(int64(n), limit-pos)
+		line += int64(bytes.Count((*buf)[:counted], []byte{'\n'}))
+		pos += counted
+		if pos < limit && (err != nil || pos > mostCounted) {
 			return 0
 		}
 	}
 	return line
+}
+
+// part is where a split that does not begin its compressed file begins in it; else 0.
+func (s Split) part() int64 {
+	if codecOf(s.URI) == none {
+		return 0
+	}
+	return s.Offset
 }

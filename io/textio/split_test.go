@@ -33,8 +33,10 @@ func splitLines(tb testing.TB, s Split) []string {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if n := LineAt(tb.Context(), s, at); codecOf(s.URI) == none && s.Offset == 0 && n != int64(len(lines))+1 {
-			tb.Errorf("the line at byte %d of %s is number %d, LineAt says %d", at, s.URI, len(lines)+1, n)
+		if codecOf(s.URI) == none && s.Offset == 0 {
+			if n := LineAt(tb.Context(), s, at); n != int64(len(lines))+1 {
+				tb.Errorf("the line at byte %d of %s is number %d, LineAt says %d", at, s.URI, len(lines)+1, n)
+			}
 		}
 		lines = append(lines, string(l))
 	}

@@ -7,10 +7,11 @@
 //
 // # Splits
 //
-// [PlanLines] cuts uncompressed files into byte ranges and packs small files
-// together, by size alone (see [filesys.SplitOptions]); a compressed file is
-// one piece, because nothing tells where a line begins inside it. A line belongs to the
-// split in which its first byte lies, so the splits of a file give each line
+// [PlanLines] cuts files into byte ranges and packs small files
+// together (see [filesys.SplitOptions]). Uncompressed files are cut anywhere, .bz2 files too, because their blocks
+// can be found from any place, and .zst files between the frames that a seek table lists (as [Save] writes them) or that pzstd wrote; a .gz file and any other .zst file is
+// one piece, because nothing tells where decoding can begin inside it. A line belongs to the
+// split in which its first byte lies, or in compressed files the byte before it, so the splits of a file give each line
 // once and, read in order, in the file's order. A line ends with \n or \r\n,
 // neither of which is part of it; the last one may lack its end.
 //
@@ -33,7 +34,9 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -72,68 +75,55 @@ func whole(f filesys.Info) Split {
 }
 
 // PlanLines divides files into partitions for reading lines, in the order of the files. Empty
-// files yield nothing.
+// files yield nothing. Of .zst files that are large enough to be cut it reads the seek table.
 func PlanLines(files []filesys.Info, o filesys.SplitOptions) [][]Split {
-	var total int64
-	for _, f := range files {
-		total += f.Size
-	}
-	target := o.Target(total, len(files))
-	var splits []Split
-	for _, f := range files {
-		s := whole(f)
-		if codecOf(f.Path) != none {
-			if f.Size > 0 {
-				splits = append(splits, s)
-			}
+	target := o.Target(total(files), len(files))
+	pieces := make([][]Split, len(files))
+	var readers sync.WaitGroup
+	free := make(chan struct{}, tableReaders)
+	for i, f := range files {
+		if codecOf(f.Path) != zst || f.Size <= target {
+			pieces[i] = cutFile(context.Background(), f, target)
 			continue
 		}
-		offsets := filesys.Cut(f.Size, target)
-		for i, from := range offsets {
-			to := f.Size
-			if i+1 < len(offsets) {
-				to = offsets[i+1]
-			}
-			s.Offset, s.Length = from, to-from
-			splits = append(splits, s)
-		}
+		free <- struct{}{}
+		readers.Go(func() {
+			defer func() { <-free }()
+			pieces[i] = cutFile(context.Background(), f, target)
+		})
 	}
-	return pack(splits, o, target)
+	readers.Wait()
+	return pack(slices.Concat(pieces...), o, target)
+}
+
+// tableReaders is how many files PlanLines has open at a time.
+const tableReaders = 16
+
+func total(files []filesys.Info) (n int64) {
+	for _, f := range files {
+		n += f.Size
+	}
+	return n
 }
 
 // PlanRecords divides files of records that are all length bytes long, whatever their names, cutting between records.
 func PlanRecords(files []filesys.Info, length int64, o filesys.SplitOptions) [][]Split {
-	var total int64
-	for _, f := range files {
-		total += f.Size
-	}
-	target := o.Target(total, len(files))
+	target := o.Target(total(files), len(files))
 	step := max(1, target/length) * length
 	var splits []Split
 	for _, f := range files {
-		s := whole(f)
-		offsets := filesys.Cut(f.Size, step)
-		for i, from := range offsets {
-			to := f.Size
-			if i+1 < len(offsets) {
-				to = offsets[i+1]
-			}
-			s.Offset, s.Length = from, to-from
-			splits = append(splits, s)
-		}
+		splits = append(splits, whole(f).at(filesys.Cut(f.Size, step))...)
 	}
 	return pack(splits, o, target)
 }
 
 // PlanFiles divides files into partitions for reading each as a whole.
 func PlanFiles(files []filesys.Info, o filesys.SplitOptions) [][]Split {
-	var total int64
 	splits := make([]Split, len(files))
 	for i, f := range files {
-		total += f.Size
 		splits[i] = whole(f)
 	}
-	return pack(splits, o, o.Target(total, len(files)))
+	return pack(splits, o, o.Target(total(files), len(files)))
 }
 
 func pack(splits []Split, o filesys.SplitOptions, target int64) [][]Split {
@@ -224,13 +214,15 @@ func codecOf(name string) codec {
 	return none
 }
 
+// zstdOptions are for one goroutine: the other cores run other tasks.
+var zstdOptions = []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(512 << 20)}
+
 func (c codec) reader(r io.Reader) (io.ReadCloser, error) {
 	switch c {
 	case gz:
 		return gzip.NewReader(r)
 	case zst:
-		// One goroutine: the other cores run other tasks.
-		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(512<<20))
+		d, err := zstd.NewReader(r, zstdOptions...)
 		if err != nil {
 			return nil, err
 		}
