@@ -180,6 +180,10 @@ func (a rowsAction[T]) Run(t *Task, p int) ([]byte, error) {
 
 // Count returns the number of rows.
 func (r RDD[T]) Count(ctx context.Context) (int64, error) {
+	r, err := inPieces(ctx, r)
+	if err != nil {
+		return 0, err
+	}
 	return sumCounts(countPartitions(ctx, r.node, "Count", countAction[T]{r}, nil))
 }
 
@@ -301,6 +305,10 @@ func Reduce[T any](ctx context.Context, r RDD[T], f func(T, T) T) (T, error) {
 	if err := checkFuncs("Reduce", f); err != nil {
 		return zero, err
 	}
+	r, err := inPieces(ctx, r)
+	if err != nil {
+		return zero, err
+	}
 	parts, err := runPartitions(ctx, r, "Reduce", partitionFunc[T, []T](reduceRows[T]{f}), nil)
 	if err != nil {
 		return zero, err
@@ -347,6 +355,10 @@ func Fold[T any](ctx context.Context, r RDD[T], zero T, f func(T, T) T) (T, erro
 // order into one more zero. seq runs in tasks, comb on the driver. For large U see TreeAggregate.
 func Aggregate[T, U any](ctx context.Context, r RDD[T], zero U, seq func(U, T) U, comb func(U, U) U) (U, error) {
 	if err := checkFuncs("Aggregate", seq, comb); err != nil {
+		return zero, err
+	}
+	r, err := inPieces(ctx, r)
+	if err != nil {
 		return zero, err
 	}
 	parts, err := runPartitions(ctx, r, "Aggregate", partitionFunc[T, U](aggregateRows[T, U]{zero, seq}), nil)

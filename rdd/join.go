@@ -90,6 +90,8 @@ func outerJoin[K comparable, V, W, A, B any](left RDD[Pair[K, V]], right RDD[Pai
 
 // side says what one side of an outer join gives for the values of a key.
 type side[V, A any] interface {
+	// required says that keys which the side lacks give no row.
+	required() bool
 	rows(values []V) int
 	row(values []V, i int) A
 }
@@ -97,11 +99,14 @@ type side[V, A any] interface {
 // present is a side without which there is no row.
 type present[V any] struct{}
 
+func (present[V]) required() bool          { return true }
 func (present[V]) rows(values []V) int     { return len(values) }
 func (present[V]) row(values []V, i int) V { return values[i] }
 
 // optional is a side that gives one empty row where it has none.
 type optional[V any] struct{}
+
+func (optional[V]) required() bool { return false }
 
 func (optional[V]) rows(values []V) int { return max(len(values), 1) }
 

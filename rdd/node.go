@@ -70,6 +70,8 @@ type Shuffle struct {
 	ID         int // unique in the application
 	Partitions int // reduce partitions
 	Writer     MapWriter
+
+	was *Shuffle // the same shuffle with another map side, which must stay reachable as long as this one
 }
 
 // On returns the parent.
@@ -147,6 +149,7 @@ func newNode(s Session, kind string, op any, partitions int, err error, deps ...
 	}
 	if s != nil {
 		n.id = s.NextDatasetID()
+		splitHot(n)
 	}
 	return n
 }

@@ -1,6 +1,8 @@
 package rdd
 
 import (
+	"fmt"
+
 	"github.com/spark-go/spark-go/shuffle"
 )
 
@@ -130,6 +132,12 @@ func readShuffle[T any](t *Task, id, p int) (Stream[T], error) {
 	outs, err := t.runtime.MapOutputs(id)
 	if err != nil {
 		return nil, err
+	}
+	if t.piece.Part && t.piece.Shuffle == id {
+		if t.piece.To > len(outs) {
+			return nil, fmt.Errorf("shuffle %d has %d map outputs: a piece of partition %d wants those up to %d", id, len(outs), p, t.piece.To)
+		}
+		outs = outs[t.piece.From:t.piece.To]
 	}
 	return shuffle.Read[T](t.ctx, t.ShuffleEnv(), id, outs, p, p+1)
 }

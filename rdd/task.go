@@ -21,6 +21,7 @@ type Task struct {
 	runtime Runtime
 	splits  map[splitKey]any
 	done    []func(failed bool)
+	piece   piece // of its partition, where that was split
 	// Rows and bytes that sources read and sinks wrote.
 	RowsRead, BytesRead, RowsWritten, BytesWritten int64
 }

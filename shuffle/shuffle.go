@@ -80,6 +80,26 @@ type Output struct {
 	Location Location
 	Sizes    []int64 // stored bytes of each reduce partition
 	Rows     int64   // rows written, after combining
+	Heavy    []Heavy // the reduce partitions with at least twice the mean of rows, in their order
+}
+
+// Heavy is a reduce partition to which a map task wrote more rows than to most: one with a hot key, as a rule. Rows are told and not bytes, because they are
+// a function of the data alone, while stored bytes also depend on how often the task had to spill.
+type Heavy struct {
+	Partition int
+	Rows      int64
+}
+
+// RowsOf is how many rows the output has for a reduce partition; for those that are not heavy it is the mean of them.
+func (o *Output) RowsOf(partition int) int64 {
+	rest := o.Rows
+	for _, h := range o.Heavy {
+		if h.Partition == partition {
+			return h.Rows
+		}
+		rest -= h.Rows
+	}
+	return rest / int64(max(1, len(o.Sizes)-len(o.Heavy)))
 }
 
 // Fetcher reads map outputs of other hosts.

@@ -50,6 +50,7 @@ type mapOutput struct {
 	stage    int64   // bytes of rows collected for one run
 	order    []uint32
 	starts   []uint32
+	counts   []int64 // rows of each partition in the runs
 	runs     []run
 	runBytes int64 // of the runs in memory
 	total    int64
@@ -304,6 +305,29 @@ func (w *mapOutput) sort() {
 		w.order[w.starts[p]] = uint32(i)
 		w.starts[p]++
 	}
+	if w.counts == nil {
+		w.counts = make([]int64, w.partitions)
+	}
+	from := uint32(0)
+	for p := range w.counts {
+		w.counts[p] += int64(w.starts[p] - from)
+		from = w.starts[p]
+	}
+}
+
+// minHeavy is how many rows make a partition heavy at least.
+const minHeavy = 1024
+
+// heavy lists the partitions that are far above the mean.
+func (w *mapOutput) heavy() []Heavy {
+	limit := max(2*w.total/int64(w.partitions), minHeavy)
+	var list []Heavy
+	for p, n := range w.counts {
+		if n >= limit {
+			list = append(list, Heavy{p, n})
+		}
+	}
+	return list
 }
 
 // spillRuns moves the runs in memory to the spill file.
@@ -376,7 +400,7 @@ func (w *mapOutput) commit() (Output, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Output{}, diskError("create folder", dir, err)
 	}
-	out := Output{Map: w.id.Map, Attempt: w.id.Attempt, Location: w.env.Location, Sizes: make([]int64, w.partitions), Rows: w.total}
+	out := Output{Map: w.id.Map, Attempt: w.id.Attempt, Location: w.env.Location, Sizes: make([]int64, w.partitions), Rows: w.total, Heavy: w.heavy()}
 	// Nobody looks at the data file before there is an index, so that it may be written in place.
 	dataPath := DataFile(w.env.Location.Dir, w.id)
 	data, err := os.OpenFile(dataPath, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -56,6 +56,8 @@ var Keys = []Key{
 	{Name: "spark.shuffle.readHostLocalDisk", Kind: Bool, Default: "true", Doc: "Whether executors on one machine open each other's map outputs instead of asking for them over the network."},
 	{Name: "spark.io.compression.codec", Kind: Choice, Choices: []string{"lz4", "zstd"}, Default: "lz4", Doc: "How map outputs, spills, checkpoints and cached blocks on disk are compressed."},
 	{Name: "spark.reducer.maxSizeInFlight", Kind: Bytes, Unit: "m", Default: "48m", Min: "1m", Doc: "How much of map outputs a task fetches ahead."},
+	{Name: "spark.join.splitHotKeys", Kind: Bool, Default: "true", Doc: "Whether partitions of joins with far more rows than others are computed by several tasks, where the joined rows go on into a shuffle."},
+	{Name: "spark.join.splitHotKeys.minRows", Kind: Int, Default: "200000", Min: "1", Doc: "The least number of rows that is worth a task of its own when a partition is split."},
 	{Name: "spark.broadcast.blockSize", Kind: Bytes, Unit: "k", Default: "4m", Min: "1k", Doc: "The pieces in which broadcasts travel."},
 	{Name: "spark.broadcast.compress", Kind: Bool, Default: "true", Doc: "Whether broadcasts are compressed."},
 	{Name: "spark.rdd.compress", Kind: Bool, Default: "false", Doc: "Whether cached blocks on disk are compressed."},

@@ -97,6 +97,11 @@ func (w *writer) output(o *shuffle.Output) {
 	for _, s := range o.Sizes {
 		w.uint(uint64(s))
 	}
+	w.uint(uint64(len(o.Heavy)))
+	for _, h := range o.Heavy {
+		w.int(h.Partition)
+		w.int64(h.Rows)
+	}
 }
 
 func (w *writer) stage(k StageKey) {
@@ -229,14 +234,13 @@ func (r *reader) location() shuffle.Location {
 
 func (r *reader) output() shuffle.Output {
 	o := shuffle.Output{Map: r.int(), Attempt: r.int64(), Location: r.location(), Rows: r.int64()}
-	n := r.count(1)
-	if n == 0 {
-		return o
+	if n := r.count(1); n > 0 {
+		o.Sizes = make([]int64, n)
 	}
-	o.Sizes = make([]int64, n)
 	for i := range o.Sizes {
 		o.Sizes[i] = int64(r.uint())
 	}
+	o.Heavy = list(r, 2, func(r *reader) shuffle.Heavy { return shuffle.Heavy{Partition: r.int(), Rows: r.int64()} })
 	return o
 }
 
