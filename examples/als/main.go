@@ -23,7 +23,8 @@ type options struct {
 	reg, alpha                      float64
 	implicit, nonnegative, keepCold bool
 	recommend                       int
-	save                            string
+	save, checkpoints               string
+	interval                        int
 }
 
 func main() {
@@ -47,6 +48,7 @@ func main() {
 	j.String(&cold, "cold-start", "drop", "ratings of users and items that are not in the training data: `drop` leaves them out of the test, nan makes its result NaN")
 	j.Int(&o.recommend, "recommend", 0, 0, "recommend `N` items that they have not rated to each of the first 10 users")
 	j.String(&o.save, "save", "", "write the model to the file `URI`")
+	j.Checkpoints(&o.checkpoints, &o.interval, "iterations")
 	j.Parse()
 	switch o.keepCold = cold == "nan"; {
 	case cold != "drop" && cold != "nan":
@@ -113,7 +115,7 @@ func run[U, I job.ID](ctx context.Context, j *job.Job, sc rdd.Session, o options
 	als := recommendation.ALS[U, I]{
 		Rank: o.rank, MaxIter: o.iterations, RegParam: o.reg, Seed: int64(o.seed),
 		ImplicitPrefs: o.implicit, Alpha: o.alpha, Nonnegative: o.nonnegative,
-		NumUserBlocks: 10, NumItemBlocks: 10,
+		NumUserBlocks: 10, NumItemBlocks: 10, CheckpointDir: o.checkpoints, CheckpointInterval: o.interval,
 	}
 	if o.reg == 0 {
 		als.RegParam = -1 // 0 means the default there

@@ -17,8 +17,8 @@ import (
 
 func main() {
 	j := job.New("kmeans", "groups the rows of a table by k-means")
-	var input, features, exclude, initial, save string
-	var k, iterations, seed int
+	var input, features, exclude, initial, save, checkpoints string
+	var k, iterations, seed, interval int
 	var tol float64
 	j.Input(&input, "input", "examples/testdata/points.parquet", "points as Parquet: a `URI`, directory, glob or comma list")
 	j.String(&features, "features-col", "", "the `column` that holds the points as lists of numbers (default: every column of numbers)")
@@ -29,6 +29,7 @@ func main() {
 	j.String(&initial, "init", string(clustering.KMeansParallel), "how the first centres are found: `mode` k-means||, k-means++ or random")
 	j.Int(&seed, "seed", 42, math.MinInt, "`seed` of the first centres")
 	j.String(&save, "save", "", "write the model to the file `URI`")
+	j.Checkpoints(&checkpoints, &interval, "iterations")
 	j.Parse()
 	if features != "" && exclude != "" {
 		j.Usage("--features-col and --exclude do not go together: give one or the other")
@@ -66,7 +67,7 @@ func main() {
 	j.Check(err)
 	j.Loaded()
 
-	train := clustering.KMeans{K: k, MaxIter: iterations, Tol: tol, InitMode: clustering.InitMode(initial), Seed: int64(seed)}
+	train := clustering.KMeans{K: k, MaxIter: iterations, Tol: tol, InitMode: clustering.InitMode(initial), Seed: int64(seed), CheckpointDir: checkpoints, CheckpointInterval: interval}
 	// Zero means the default there.
 	if iterations == 0 {
 		train.MaxIter = -1

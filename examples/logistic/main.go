@@ -22,7 +22,8 @@ type options struct {
 	reg, elasticNet, tol          float64
 	iterations, seed              int
 	standardization, fitIntercept bool
-	family, save                  string
+	family, save, checkpoints     string
+	interval                      int
 }
 
 func main() {
@@ -46,6 +47,7 @@ func main() {
 	j.String(&o.family, "family", "auto", "`family` of the model: auto, binomial or multinomial")
 	j.Int(&o.seed, "seed", 42, math.MinInt, "`seed` of the split")
 	j.String(&o.save, "save", "", "write the model to the file `URI`")
+	j.Checkpoints(&o.checkpoints, &o.interval, "iterations")
 	j.Parse()
 	switch {
 	case o.format != "parquet" && o.format != "libsvm":
@@ -100,6 +102,7 @@ func run(ctx context.Context, j *job.Job, sc rdd.Session, o *options) error {
 		MaxIter: o.iterations, RegParam: o.reg, ElasticNetParam: o.elasticNet, Tol: o.tol, Family: classification.Family(o.family),
 		NoStandardization: !o.standardization, NoIntercept: !o.fitIntercept, Weighted: o.weight != "",
 		FeatureNames: data.features, LabelNames: data.labels, NumClasses: len(data.labels),
+		CheckpointDir: o.checkpoints, CheckpointInterval: o.interval,
 	}
 	// Zero means the default there.
 	if o.iterations == 0 {

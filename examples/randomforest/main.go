@@ -22,6 +22,8 @@ type options struct {
 	trees, depth, bins   int
 	seed                 int
 	categorical, save    string
+	checkpoints          string
+	interval             int
 }
 
 func main() {
@@ -40,6 +42,7 @@ func main() {
 	j.String(&o.categorical, "categorical", "", "comma list of `columns` that hold categories, as text or numbers; all other columns of numbers are used as such, other text is left out")
 	j.Int(&o.seed, "seed", 42, math.MinInt, "`seed` of the split, the bootstrap and the subsets")
 	j.String(&o.save, "save", "", "write the model to the file `URI`")
+	j.Checkpoints(&o.checkpoints, &o.interval, "trees")
 	j.Parse()
 	switch {
 	case o.task != "classification" && o.task != "regression":
@@ -88,6 +91,7 @@ func run(ctx context.Context, j *job.Job, sc rdd.Session, o options) error {
 	settings := tree.Settings{
 		NumTrees: o.trees, MaxDepth: o.depth, MaxBins: o.bins, FeatureSubsetStrategy: o.subsets, Seed: int64(o.seed),
 		Categorical: t.arities(), FeatureNames: t.names(), NumClasses: len(t.labels),
+		CheckpointDir: o.checkpoints, CheckpointInterval: o.interval,
 	}
 	if o.depth == 0 {
 		settings.MaxDepth = -1 // 0 means the default there

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/spark-go/spark-go/mllib/feature"
+	"github.com/spark-go/spark-go/mllib/internal/checkpoint"
 	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -77,9 +78,11 @@ type LogisticRegression struct {
 	LowerBoundsOnIntercepts, UpperBoundsOnIntercepts     []float64
 	// Initial is the model to start from: one of the same shape, for the same features.
 	Initial *Model
-	// CheckpointURI is a file to which the model is saved every CheckpointInterval iterations, 10 by default: Load it as the Initial model of a fit that goes on
-	// from there. It is left where it is. Empty means none.
-	CheckpointURI      string
+	// CheckpointDir is a directory on any file system where the state of the fit is saved every CheckpointInterval iterations, as logistic.checkpoint. A
+	// Fit with the same settings on the same rows in the same partitions goes on from there, with the same result; another one is refused. The file is
+	// removed when the model is there. Default none.
+	CheckpointDir string
+	// CheckpointInterval is how many iterations lie between checkpoints; default 10; -1 never.
 	CheckpointInterval int
 	// FeatureNames name the columns, for messages and for the model; optional.
 	FeatureNames []string
@@ -104,7 +107,7 @@ func (lr LogisticRegression) withDefaults() (LogisticRegression, error) {
 	}
 	defaultInt(&lr.MaxIter, 100)
 	defaultInt(&lr.AggregationDepth, 2)
-	defaultInt(&lr.CheckpointInterval, 10)
+	defaultInt(&lr.CheckpointInterval, checkpoint.Interval)
 	if lr.MaxIter < 0 {
 		lr.MaxIter = 0
 	}
@@ -133,8 +136,6 @@ func (lr LogisticRegression) withDefaults() (LogisticRegression, error) {
 		return lr, bad("Threshold", lr.Threshold, "a number from 0 to 1")
 	case lr.AggregationDepth < 1:
 		return lr, bad("AggregationDepth", lr.AggregationDepth, "a number of at least 1")
-	case lr.CheckpointInterval < 1:
-		return lr, bad("CheckpointInterval", lr.CheckpointInterval, "a number of at least 1")
 	case !(lr.MaxBlockSizeInMB >= 0) || lr.MaxBlockSizeInMB > 1024:
 		return lr, bad("MaxBlockSizeInMB", lr.MaxBlockSizeInMB, "a number from 0, which means 1, to 1024")
 	case lr.NumClasses < 0:
@@ -143,6 +144,9 @@ func (lr LogisticRegression) withDefaults() (LogisticRegression, error) {
 		return lr, bad("ElasticNetParam", lr.ElasticNetParam, "0 where there are bounds: bounds do not go with an L1 penalty")
 	case lr.NoIntercept && (lr.LowerBoundsOnIntercepts != nil || lr.UpperBoundsOnIntercepts != nil):
 		return lr, bad("NoIntercept", true, "no bounds on intercepts that are not fitted")
+	}
+	if err := checkpoint.Check(lr.CheckpointDir, lr.CheckpointInterval); err != nil {
+		return lr, fmt.Errorf("classification.LogisticRegression: %w", err)
 	}
 	return lr, checkThresholds(lr.Thresholds)
 }

@@ -324,27 +324,3 @@ func TestInitialModel(t *testing.T) {
 		near(t, "coefficient", m.Coefficients[i], s.Initial.Coefficients[i], 1e-9)
 	}
 }
-
-// TestCheckpoint: a fit that goes on from a checkpoint reaches the minimum sooner.
-func TestCheckpoint(t *testing.T) {
-	sc := local(t)
-	ctx := context.Background()
-	rows := adultRows(t)
-	s := settings{RegParam: 1e-3}
-	whole := fit(t, sc, s, rows)
-	s.MaxIter, s.CheckpointURI, s.CheckpointInterval = 8, "mem://classification/checkpoint", 4
-	fit(t, sc, s, rows)
-	got, err := classification.Load(ctx, s.CheckpointURI)
-	if err != nil || got.Summary.Iterations != 8 {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	rest := fit(t, sc, settings{RegParam: 1e-3, Initial: got}, rows)
-	near(t, "objective", rest.Summary.Objective(), whole.Summary.Objective(), 1e-9)
-	if rest.Summary.Iterations >= whole.Summary.Iterations {
-		t.Errorf("%d iterations from the checkpoint, %d from the start", rest.Summary.Iterations, whole.Summary.Iterations)
-	}
-	s.CheckpointURI = "nowhere://x/y"
-	if _, err := s.Fit(ctx, rdd.Parallelize(sc, rows, 2)); err == nil || !strings.Contains(err.Error(), "checkpoint after iteration 4") {
-		t.Errorf("a checkpoint that cannot be written: %v", err)
-	}
-}

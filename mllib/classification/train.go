@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 
+	"github.com/spark-go/spark-go/mllib/internal/checkpoint"
 	"github.com/spark-go/spark-go/mllib/internal/optim"
 	"github.com/spark-go/spark-go/mllib/internal/progress"
 	"github.com/spark-go/spark-go/mllib/linalg"
@@ -25,9 +26,14 @@ type trainer struct {
 	l2                           []float64 // of each scaled feature
 	whiten                       *whitening
 	weight                       float64 // Σ w
+	keeper                       *checkpoint.Keeper
 }
 
 func (t *trainer) run(ctx context.Context) (*Model, error) {
+	var err error
+	if t.keeper, err = checkpoint.Open(ctx, t.set.CheckpointDir, "logistic", Kind, checkpointVersion); err != nil {
+		return nil, err
+	}
 	if err := t.look(ctx); err != nil {
 		return nil, err
 	}
@@ -43,9 +49,9 @@ func (t *trainer) run(ctx context.Context) (*Model, error) {
 	s := t.problem()
 	report := progress.Start(t.blocks.Session(), "logistic regression", s.MaxIter, "objective")
 	defer report.Done()
-	s.Progress = func(i int, value float64, x []float64) error {
+	s.Progress = func(i int, value float64, _ []float64) error {
 		report.Iteration(i, value)
-		return t.checkpoint(ctx, m, i, value, x)
+		return nil
 	}
 	r, err := t.search(ctx, s)
 	if err != nil {
@@ -59,40 +65,52 @@ func (t *trainer) run(ctx context.Context) (*Model, error) {
 		center(m.Intercepts, 1)
 	}
 	m.Summary.ObjectiveHistory, m.Summary.Iterations, m.Summary.Evaluations, m.Summary.Converged, m.Summary.Reason = r.History, r.Iterations, r.Evaluations, r.Converged, r.Reason
+	t.keeper.Remove(ctx)
 	return m, nil
 }
 
 // search finds the minimum, in the variables of scaled features. Where features can be made uncorrelated it does so in rounds: after some iterations the
 // curvature is no longer what it was at the start, and the next round begins with that of the place.
 func (t *trainer) search(ctx context.Context, s optim.Settings) (*optim.Result, error) {
-	x := t.start()
 	n := t.features + 1
-	if s.L1 != nil || s.Lower != nil || s.MaxIter == 0 || t.features > mostWhitened || t.functions*n*n > 4<<20 {
+	rounds := s.L1 == nil && s.Lower == nil && s.MaxIter > 0 && t.features <= mostWhitened && t.functions*n*n <= 4<<20
+	at, err := t.resume(ctx, rounds)
+	if err != nil {
+		return nil, err
+	}
+	x := t.start()
+	if !rounds {
+		s.From, s.Keep = at.inner, func(inner *optim.State) error { return t.keep(ctx, at, inner) }
 		r, err := optim.Minimize(ctx, t.evaluate, x, s)
 		if err == nil {
 			t.centerFunctions(r.X)
 		}
 		return r, err
 	}
-	all := &optim.Result{}
-	for round := 0; ; round++ {
-		if err := t.correlate(ctx, x); err != nil {
-			return nil, err
-		}
+	all := &optim.Result{History: at.history, Iterations: at.iterations, Evaluations: at.evaluations}
+	for ; ; at.round++ {
 		part, done := s, all.Iterations
-		part.MaxIter = min(roundIterations(round), s.MaxIter-done)
+		if part.From = at.inner; part.From == nil {
+			if err := t.correlate(ctx, x); err != nil {
+				return nil, err
+			}
+			x = t.whiten.forward(x)
+		}
+		at.inner, at.history, at.iterations, at.evaluations = nil, all.History, all.Iterations, all.Evaluations
+		part.MaxIter = min(roundIterations(at.round), s.MaxIter-done)
 		part.Progress = func(i int, value float64, u []float64) error {
-			if i == 0 && round > 0 {
+			if i == 0 && at.round > 0 {
 				return nil // the end of the last round
 			}
 			return s.Progress(done+i, value, u)
 		}
-		r, err := optim.Minimize(ctx, t.evaluate, t.whiten.forward(x), part)
+		part.Keep = func(inner *optim.State) error { return t.keep(ctx, at, inner) }
+		r, err := optim.Minimize(ctx, t.evaluate, x, part)
 		if err != nil {
 			return nil, err
 		}
 		x = t.scaled(r.X)
-		if round > 0 {
+		if at.round > 0 {
 			r.History = r.History[1:]
 		}
 		all.X, all.Value, all.Converged, all.Reason = x, r.Value, r.Converged, r.Reason
@@ -103,20 +121,6 @@ func (t *trainer) search(ctx context.Context, s optim.Settings) (*optim.Result, 
 			return all, nil
 		}
 	}
-}
-
-// checkpoint saves the model as it is now, every few iterations if that is asked for.
-func (t *trainer) checkpoint(ctx context.Context, m *Model, iteration int, value float64, x []float64) error {
-	if t.set.CheckpointURI == "" || iteration == 0 || iteration%t.set.CheckpointInterval != 0 {
-		return nil
-	}
-	now := *m
-	now.Coefficients, now.Intercepts = t.original(x)
-	now.Summary.ObjectiveHistory, now.Summary.Iterations, now.Summary.Reason = []float64{value}, iteration, "a checkpoint"
-	if err := now.Save(ctx, t.set.CheckpointURI); err != nil {
-		return fmt.Errorf("checkpoint after iteration %d: %w", iteration, err)
-	}
-	return nil
 }
 
 // center makes the mean over the functions zero: a softmax does not change if the same is added to all of them.

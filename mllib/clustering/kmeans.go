@@ -32,6 +32,7 @@ import (
 	"math"
 
 	"github.com/spark-go/spark-go/mllib/feature"
+	"github.com/spark-go/spark-go/mllib/internal/checkpoint"
 	"github.com/spark-go/spark-go/mllib/internal/progress"
 	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
@@ -69,6 +70,12 @@ type KMeans struct {
 	Seed             int64       // of the first centres; default 42
 	AggregationDepth int         // levels of the tree that merges the tasks' sums; default 2
 	MaxBlockBytes    int         // about the size of the blocks that points are packed into; default 1 MiB
+
+	// CheckpointDir is a directory on any file system where the state of the fit is saved every CheckpointInterval iterations, as
+	// kmeans.checkpoint. A Fit with the same settings on the same points in the same partitions goes on from there, with the same result;
+	// another one is refused. The file is removed when the model is there. Default none.
+	CheckpointDir      string
+	CheckpointInterval int // iterations between checkpoints; default 10; -1 never
 }
 
 // Check tells what is wrong with the settings, as Fit does.
@@ -93,6 +100,10 @@ func (k KMeans) withDefaults() (KMeans, error) {
 	k.Distance = cmp.Or(k.Distance, Euclidean)
 	k.Seed = cmp.Or(k.Seed, 42)
 	k.AggregationDepth = cmp.Or(k.AggregationDepth, 2)
+	k.CheckpointInterval = cmp.Or(k.CheckpointInterval, checkpoint.Interval)
+	if err := checkpoint.Check(k.CheckpointDir, k.CheckpointInterval); err != nil {
+		return k, fmt.Errorf("clustering.KMeans: %w", err)
+	}
 	for _, p := range []struct {
 		name string
 		v    int
@@ -161,6 +172,10 @@ func (k KMeans) FitBlocks(ctx context.Context, points rdd.RDD[linalg.Block]) (*M
 }
 
 func (k KMeans) fit(ctx context.Context, blocks rdd.RDD[linalg.Block]) (*Model, error) {
+	keeper, err := checkpoint.Open(ctx, k.CheckpointDir, "kmeans", Kind, checkpointVersion)
+	if err != nil {
+		return nil, err
+	}
 	report := progress.Start(blocks.Session(), "k-means", k.MaxIter, "cost")
 	defer report.Done()
 	parts, err := rdd.RunPartitions(ctx, blocks, "KMeansSurvey", rdd.PartitionFunc[linalg.Block, surveyed](surveyBlocks{}), nil)
@@ -171,37 +186,56 @@ func (k KMeans) fit(ctx context.Context, blocks rdd.RDD[linalg.Block]) (*Model, 
 	if err != nil {
 		return nil, err
 	}
-	f := &fitting{KMeans: k, blocks: blocks, survey: all}
+	f := &fitting{KMeans: k, blocks: blocks, survey: all, keeper: keeper}
 	if !f.unit() && !all.sparse {
 		f.shift = all.mean()
 	}
-	centers, err := f.start(ctx)
+	s, err := f.iterate(ctx, report)
 	if err != nil {
-		return nil, fmt.Errorf("find the first centres: %w", err)
+		return nil, err
 	}
-	m := &Model{Dim: f.cols, Distance: k.Distance, Seed: k.Seed}
-	for m.Iterations < k.MaxIter {
-		found, err := f.assign(ctx, centers)
-		if err != nil {
-			return nil, fmt.Errorf("iteration %d: %w", m.Iterations+1, err)
-		}
-		next := moved(centers, found.Sums, found.Mass, f.cols, f.unit())
-		far := f.farthest(centers, next)
-		centers = next
-		m.Iterations++
-		m.History = append(m.History, f.cost(found.Cost))
-		report.Iteration(m.Iterations, f.cost(found.Cost))
-		if far <= k.Tol {
-			break
-		}
-	}
-	last, err := f.assign(ctx, centers)
+	last, err := f.assign(ctx, s.centers)
 	if err != nil {
 		return nil, fmt.Errorf("measure the cost: %w", err)
 	}
+	m := &Model{Dim: f.cols, Distance: k.Distance, Seed: k.Seed, Iterations: s.iterations, History: s.history}
 	m.Cost, m.Sizes = f.cost(last.Cost), last.Count
-	m.Centers = f.unshift(centers)
+	m.Centers = f.unshift(s.centers)
+	keeper.Remove(ctx)
 	return m, nil
+}
+
+// iterate moves the centres until they stay where they are.
+func (f *fitting) iterate(ctx context.Context, report *progress.Reporter) (*state, error) {
+	s, err := f.resume(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		s = &state{}
+		if s.centers, err = f.start(ctx); err != nil {
+			return nil, fmt.Errorf("find the first centres: %w", err)
+		}
+	}
+	for s.iterations < f.MaxIter {
+		found, err := f.assign(ctx, s.centers)
+		if err != nil {
+			return nil, fmt.Errorf("iteration %d: %w", s.iterations+1, err)
+		}
+		next := moved(s.centers, found.Sums, found.Mass, f.cols, f.unit())
+		far := f.farthest(s.centers, next)
+		s.centers = next
+		s.iterations++
+		s.history = append(s.history, f.cost(found.Cost))
+		report.Iteration(s.iterations, f.cost(found.Cost))
+		if far <= f.Tol {
+			break
+		}
+		if err := f.save(ctx, s); err != nil {
+			return nil, fmt.Errorf("iteration %d: %w", s.iterations, err)
+		}
+	}
+	return s, nil
 }
 
 // fitting is the state of a Fit on the driver. Centres lie one after the other, relative to shift.
@@ -210,6 +244,7 @@ type fitting struct {
 	survey
 	blocks rdd.RDD[linalg.Block]
 	shift  []float64 // nil means none
+	keeper *checkpoint.Keeper
 }
 
 func (f *fitting) unit() bool { return f.Distance == Cosine }

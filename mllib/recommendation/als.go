@@ -29,8 +29,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spark-go/spark-go/mllib/internal/checkpoint"
 	"github.com/spark-go/spark-go/mllib/internal/progress"
-	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -66,12 +66,13 @@ type ALS[U, I ID] struct {
 
 	// IntermediateStorageLevel is how the blocks of ratings, and the vectors between iterations, are kept; default MemoryAndDisk.
 	IntermediateStorageLevel rdd.StorageLevel
-	// CheckpointInterval is after how many iterations the lineage is cut; default 10; -1 never. It needs no directory.
-	CheckpointInterval int
-	// CheckpointDir is a directory on any file system where the state of the fit is also saved every CheckpointInterval iterations. A Fit
-	// with the same settings on the same ratings goes on from there, with the same result; another one is refused. The file is
-	// removed at the end. Default none.
+	// CheckpointDir is a directory on any file system where the state of the fit is saved every CheckpointInterval iterations, as
+	// als.checkpoint. A Fit with the same settings on the same ratings goes on from there, with the same result; another one is refused.
+	// The file is removed when the model is there. Default none.
 	CheckpointDir string
+	// CheckpointInterval is after how many iterations the lineage is cut and the state saved; default 10; -1 never. Cutting the lineage
+	// needs no CheckpointDir.
+	CheckpointInterval int
 	// ColdStartStrategy is what the model does about unknown users and items: ColdStartNaN (the default) or ColdStartDrop.
 	ColdStartStrategy string
 	// BlockSize is how many users and items are scored at once by RecommendForAllUsers and its like, at least 1; default 4096.
@@ -88,7 +89,7 @@ func (a ALS[U, I]) withDefaults() (ALS[U, I], error) {
 	a.Seed = cmp.Or(a.Seed, 42)
 	a.RegParam = max(cmp.Or(a.RegParam, 0.1), 0)
 	a.IntermediateStorageLevel = cmp.Or(a.IntermediateStorageLevel, rdd.MemoryAndDisk)
-	a.CheckpointInterval = cmp.Or(a.CheckpointInterval, 10)
+	a.CheckpointInterval = cmp.Or(a.CheckpointInterval, checkpoint.Interval)
 	a.ColdStartStrategy = cmp.Or(a.ColdStartStrategy, ColdStartNaN)
 	a.BlockSize = cmp.Or(a.BlockSize, 4096)
 	for _, p := range []struct {
@@ -104,14 +105,13 @@ func (a ALS[U, I]) withDefaults() (ALS[U, I], error) {
 		return a, fmt.Errorf("recommendation.ALS: RegParam is %v: choose a finite number", a.RegParam)
 	case math.IsNaN(a.Alpha) || math.IsInf(a.Alpha, 0):
 		return a, fmt.Errorf("recommendation.ALS: Alpha is %v: choose a finite number", a.Alpha)
-	case a.CheckpointInterval < 1 && a.CheckpointInterval != -1:
-		return a, fmt.Errorf("recommendation.ALS: CheckpointInterval is %d: choose 1 or more, or -1 for no checkpoints", a.CheckpointInterval)
-	case a.CheckpointDir != "" && a.CheckpointInterval == -1:
-		return a, fmt.Errorf("recommendation.ALS: CheckpointDir is %q and CheckpointInterval -1: choose after how many iterations to save there", a.CheckpointDir)
 	case a.ColdStartStrategy != ColdStartNaN && a.ColdStartStrategy != ColdStartDrop:
 		return a, fmt.Errorf("recommendation.ALS: ColdStartStrategy is %q: choose %q or %q", a.ColdStartStrategy, ColdStartNaN, ColdStartDrop)
 	case a.IntermediateStorageLevel > rdd.DiskOnly:
 		return a, fmt.Errorf("recommendation.ALS: IntermediateStorageLevel is %v: choose one of package rdd", a.IntermediateStorageLevel)
+	}
+	if err := checkpoint.Check(a.CheckpointDir, a.CheckpointInterval); err != nil {
+		return a, fmt.Errorf("recommendation.ALS: %w", err)
 	}
 	return a, nil
 }
@@ -124,12 +124,11 @@ func (a ALS[U, I]) Fit(ctx context.Context, ratings rdd.RDD[Rating[U, I]]) (*Mod
 	if err != nil {
 		return nil, err
 	}
-	if a.CheckpointDir != "" {
-		if err := modelfile.CanSave(ctx, a.checkpointFile()); err != nil {
-			return nil, fmt.Errorf("train ALS: %w: choose another CheckpointDir", err)
-		}
+	keeper, err := checkpoint.Open(ctx, a.CheckpointDir, "als", modelKind, checkpointVersion)
+	if err != nil {
+		return nil, fmt.Errorf("train ALS: %w", err)
 	}
-	t := &training[U, I]{ALS: a}
+	t := &training[U, I]{ALS: a, keeper: keeper}
 	defer t.free(ctx)
 	if err := t.distribute(ctx, ratings); err != nil {
 		return nil, err
@@ -148,16 +147,15 @@ func (a ALS[U, I]) Fit(ctx context.Context, ratings rdd.RDD[Rating[U, I]]) (*Mod
 // training is a fit on its way.
 type training[U, I ID] struct {
 	ALS[U, I]
-	progress      *progress.Reporter
-	byUser        rdd.RDD[block[U, I]]
-	byItem        rdd.RDD[block[I, U]]
-	ratings       int64
-	users, items  rdd.RDD[factors] // items only after the last iteration
-	done          int              // iterations
-	history       []float64        // objective after each
-	held          []held           // what to forget at the end
-	identity      string           // of settings and ratings, with CheckpointDir
-	checkpointing bool             // a checkpoint file may be there
+	progress     *progress.Reporter
+	byUser       rdd.RDD[block[U, I]]
+	byItem       rdd.RDD[block[I, U]]
+	ratings      int64
+	users, items rdd.RDD[factors] // items only after the last iteration
+	done         int              // iterations
+	history      []float64        // objective after each
+	held         []held           // what to forget at the end
+	keeper       *checkpoint.Keeper
 }
 
 // held is a dataset that is kept.
@@ -269,7 +267,7 @@ func (t *training[U, I]) model(ctx context.Context) (*Model[U, I], error) {
 	if m.ItemIDs, m.ItemFactors, err = collect(ctx, t.byItem, t.items); err != nil {
 		return nil, err
 	}
-	t.removeCheckpoint(ctx)
+	t.keeper.Remove(ctx)
 	m.sort()
 	return m, nil
 }

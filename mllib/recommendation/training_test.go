@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/mllib/internal/checkpoint"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -35,7 +37,11 @@ func begin(t *testing.T, a ALS[int64, int64], rs []Rating[int64, int64]) *traini
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &training[int64, int64]{ALS: a}
+	keeper, err := checkpoint.Open(t.Context(), a.CheckpointDir, "als", modelKind, checkpointVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &training[int64, int64]{ALS: a, keeper: keeper}
 	if err := f.distribute(t.Context(), rdd.Parallelize(sc, rs, 2)); err != nil {
 		t.Fatal(err)
 	}
@@ -121,10 +127,11 @@ func TestTwoHundredIterationsStayFlat(t *testing.T) {
 func TestGoesOnFromACheckpoint(t *testing.T) {
 	ctx := context.Background()
 	a := ALS[int64, int64]{Rank: 3, MaxIter: 7, NumUserBlocks: 3, NumItemBlocks: 2, CheckpointInterval: 2}
+	ratings := small(1)
 	digest := func(a ALS[int64, int64]) string {
 		sc := driver.New(driver.Master("local[2]"))
 		defer sc.Stop()
-		m, err := a.Fit(ctx, rdd.Parallelize(sc, small(1), 3))
+		m, err := a.Fit(ctx, rdd.Parallelize(sc, ratings, 3))
 		if err != nil {
 			return err.Error()
 		}
@@ -133,10 +140,11 @@ func TestGoesOnFromACheckpoint(t *testing.T) {
 	}
 	want := digest(a)
 	a.CheckpointDir = t.TempDir()
+	file := filepath.Join(a.CheckpointDir, "als.checkpoint")
 	if got := digest(a); got != want {
 		t.Errorf("with a checkpoint directory: %s, want %s", got, want)
 	}
-	if _, err := os.Stat(a.checkpointFile()); !os.IsNotExist(err) {
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Errorf("the checkpoint of a finished fit is there: %v", err)
 	}
 
@@ -153,7 +161,7 @@ func TestGoesOnFromACheckpoint(t *testing.T) {
 		change func(*ALS[int64, int64])
 		want   string
 	}{
-		"rank":    {func(a *ALS[int64, int64]) { a.Rank = 2 }, "other settings or ratings"},
+		"rank":    {func(a *ALS[int64, int64]) { a.Rank = 2 }, "of a fit with Rank 3, this one has 2: remove it"},
 		"maxIter": {func(a *ALS[int64, int64]) { a.MaxIter = 3 }, "MaxIter is 3"},
 	} {
 		other := a
@@ -162,14 +170,19 @@ func TestGoesOnFromACheckpoint(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
+	ratings[3].Value++
+	if got := digest(a); !strings.Contains(got, "of a fit on other data") {
+		t.Errorf("other ratings: %s", got)
+	}
+	ratings[3].Value--
 	if got := digest(a); got != want {
 		t.Errorf("continued: %s, want %s", got, want)
 	}
 
-	if err := os.WriteFile(a.checkpointFile(), []byte("nonsense"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte("nonsense"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got := digest(a); !strings.Contains(got, "go on from a checkpoint") {
+	if got := digest(a); !strings.Contains(got, "go on from the checkpoint") {
 		t.Errorf("a damaged checkpoint: %s", got)
 	}
 }

@@ -57,19 +57,15 @@ func fit(ctx context.Context, name string, s Settings, batches rdd.RDD[Columns],
 	if err := t.prepare(ctx, regression); err != nil {
 		return nil, err
 	}
-	var trees []grown
-	var err error
-	bytes := tableBytes(t.Features, t.total, t.Weighted)
-	if t.whole(bytes) {
-		trees, err = t.growWhole(ctx)
-	} else {
-		trees, err = t.growLevels(ctx)
+	grow := t.growLevels
+	if t.whole(tableBytes(t.Features, t.total, t.Weighted)) {
+		grow = t.growWhole
 	}
+	f, err := grow(ctx)
 	if err != nil {
 		return nil, err
 	}
-	f := t.forest(trees)
-	t.log.Info("trained", "trees", len(trees), "nodes", f.NumNodes(), "depth", f.Depth(), "seconds", t.seconds())
+	t.log.Info("trained", "trees", f.NumTrees(), "nodes", f.NumNodes(), "depth", f.Depth(), "seconds", t.seconds())
 	return f, nil
 }
 

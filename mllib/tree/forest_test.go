@@ -31,12 +31,12 @@ func TestSameBytes(t *testing.T) {
 		sc := local(t, master)
 		s := Settings{NumTrees: 6, MaxDepth: 8, Weighted: true, Categorical: map[int]int{3: 6}}
 		tr := trainer(t, rdd.Parallelize(sc, rows, 5), s, true)
-		for way, grow := range []func(context.Context) ([]grown, error){tr.growWhole, tr.growLevels} {
-			trees, err := grow(ctx)
+		for way, grow := range []func(context.Context) (*Forest, error){tr.growWhole, tr.growLevels} {
+			forest, err := grow(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
-			sum := digest(t, &RegressionModel{Forest: *tr.forest(trees)})
+			sum := digest(t, &RegressionModel{Forest: *forest})
 			if want[way] == "" {
 				want[way] = sum
 			}
@@ -157,11 +157,11 @@ func TestChain(t *testing.T) {
 		if way == "levels" {
 			grow = tr.growLevels
 		}
-		trees, err := grow(context.Background())
+		forest, err := grow(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &ClassificationModel{Forest: *tr.forest(trees)}
+		m := &ClassificationModel{Forest: *forest}
 		for _, r := range rows {
 			if m.Predict(r.Features.Values) != r.Label {
 				t.Fatalf("%s: predicts %v for %v", way, m.Predict(r.Features.Values), r)
@@ -268,13 +268,13 @@ func TestExecutorKilled(t *testing.T) {
 		data := rdd.Map(rdd.Parallelize(sc, rows, 4), rdd.Bind(die, dieOnce))
 		tr := trainer(t, rdd.Parallelize(sc, rows, 4), s, false)
 		tr.batches = ColumnsOf(data)
-		for way, grow := range []func(context.Context) ([]grown, error){tr.growWhole, tr.growLevels} {
+		for way, grow := range []func(context.Context) (*Forest, error){tr.growWhole, tr.growLevels} {
 			if die != "" {
 				if err := os.WriteFile(die, nil, 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
-			trees, err := grow(ctx)
+			forest, err := grow(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -283,7 +283,7 @@ func TestExecutorKilled(t *testing.T) {
 					t.Error("no executor was killed")
 				}
 			}
-			sums[way] = digest(t, &ClassificationModel{Forest: *tr.forest(trees)})
+			sums[way] = digest(t, &ClassificationModel{Forest: *forest})
 		}
 		return sums
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spark-go/spark-go/mllib/internal/checkpoint"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -13,6 +14,7 @@ type sprout struct {
 	growing
 	chooser chooser
 	known   []known // of the same nodes
+	kept    int64   // bytes of the histograms that siblings of this level are made from
 }
 
 // known is what the driver knows of a node.
@@ -43,32 +45,59 @@ type front struct {
 	tables rdd.RDD[table]
 	finder *finder
 	group  int
+	share  int64 // of the memory limit, for the parents' histograms of one tree: the same however many trees grow together
 	trees  []*sprout
 	smalls []*open
 }
 
 // growLevels trains on data that is too large to be brought together.
-func (t *training) growLevels(ctx context.Context) ([]grown, error) {
+func (t *training) growLevels(ctx context.Context) (*Forest, error) {
 	tables := t.tables().Persist(rdd.MemoryAndDisk)
 	defer func() { _ = tables.Unpersist(context.WithoutCancel(ctx), false) }()
+	h, err := t.harvest(ctx, "level by level", func() ([]string, error) {
+		return rdd.RunPartitions(ctx, tables, "ForestDigest", rdd.PartitionFunc[table, string](digestTables{}), nil)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("tree.%s: %w", t.name, err)
+	}
 	// Places take four bytes for each row and tree.
-	together := max(1, int(t.limit()/(4*max(1, slices.Max(t.rows)))))
-	var out []grown
-	for first := 0; first < t.settings.NumTrees; first += together {
-		f := &front{training: t, tables: tables, finder: newFinder(&t.problem), group: first + 1}
-		for n := first; n < min(first+together, t.settings.NumTrees); n++ {
+	together := min(t.settings.NumTrees, max(1, int(t.limit()/(4*max(1, slices.Max(t.rows))))))
+	share := t.limit() / int64(together)
+	if h.keeper != nil {
+		together = min(together, t.settings.CheckpointInterval)
+	}
+	for numbers := range slices.Chunk(h.missing(), together) {
+		f := &front{training: t, tables: tables, finder: newFinder(&t.problem), group: numbers[0] + 1, share: share}
+		for _, n := range numbers {
 			f.trees = append(f.trees, &sprout{growing: growing{Tree: n, Seed: treeSeed(t.Seed, n)}, chooser: newChooser(t.Usable)})
 		}
 		if err := f.grow(ctx); err != nil {
 			return nil, err
 		}
-		for _, s := range f.trees {
-			var g grown
-			f.assemble(&g, s, 0)
-			out = append(out, g)
+		trees := make([]grown, len(numbers))
+		for i, s := range f.trees {
+			f.assemble(&trees[i], s, 0)
+		}
+		if err := h.bring(ctx, numbers, trees); err != nil {
+			return nil, err
 		}
 	}
-	return out, nil
+	return h.finish(ctx), nil
+}
+
+// digestTables names the rows of a partition.
+type digestTables struct{}
+
+// Run implements rdd.PartitionFunc.
+func (digestTables) Run(t *rdd.Task, _ int, in rdd.Stream[table]) (string, error) {
+	var all []string
+	err := rdd.EachBatch(t, in, func(tables []table) error {
+		for i := range tables {
+			all = append(all, tables[i].digest())
+		}
+		return nil
+	})
+	return checkpoint.Digest(all), err
 }
 
 func (t *training) limit() int64 { return int64(t.settings.MaxMemoryInMB) << 20 }
@@ -80,6 +109,9 @@ func (f *front) grow(ctx context.Context) error {
 		level = append(level, f.add(s, 0, rootPath, nil))
 	}
 	for depth := 0; len(level) > 0; depth++ {
+		for _, s := range f.trees {
+			s.kept = 0
+		}
 		var next []*open
 		n := len(level)
 		for len(level) > 0 {
@@ -218,7 +250,8 @@ func (f *front) decide(next []*open, o *open, hist []float64) []*open {
 		stats := c.tree.known[c.at].stats
 		return f.terminal(stats, f.impurity(stats), c.depth) || f.small(c, stats, o.cells)
 	})
-	if len(both) == 2 && f.Subset >= len(f.Usable) && (f.counts() || f.Regression) && 8*int64(o.cells)*int64(len(next)+1) <= f.limit() {
+	if len(both) == 2 && f.Subset >= len(f.Usable) && (f.counts() || f.Regression) && o.tree.kept+8*int64(o.cells) <= f.share {
+		o.tree.kept += 8 * int64(o.cells)
 		if count(s.left) > count(s.right) {
 			left, right = right, left
 		}

@@ -40,12 +40,12 @@ func TestLevelsEqualWhole(t *testing.T) {
 			want := ""
 			for _, parts := range []int{1, 5} {
 				tr := trainer(t, rdd.Parallelize(sc, rows, parts), s, false)
-				for name, grow := range map[string]func(context.Context) ([]grown, error){"whole": tr.growWhole, "levels": tr.growLevels} {
-					trees, err := grow(ctx)
+				for name, grow := range map[string]func(context.Context) (*Forest, error){"whole": tr.growWhole, "levels": tr.growLevels} {
+					forest, err := grow(ctx)
 					if err != nil {
 						t.Fatal(err)
 					}
-					m := &ClassificationModel{Forest: *tr.forest(trees)}
+					m := &ClassificationModel{Forest: *forest}
 					if err := m.check(); err != nil {
 						t.Fatal(err)
 					}

@@ -42,6 +42,7 @@ type Info struct {
 // forest makes the model of grown trees.
 func (t *training) forest(trees []grown) *Forest {
 	f := &Forest{NumFeatures: len(t.Features), NumClasses: t.NumClasses, FeatureNames: t.settings.FeatureNames, Settings: t.settings}
+	f.Settings.CheckpointDir, f.Settings.CheckpointInterval = "", 0
 	if t.Regression {
 		f.NumClasses = 0
 	}

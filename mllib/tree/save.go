@@ -33,6 +33,11 @@ func column[T, E any](all []T, field func(*T) E) []E {
 // file is the forest as a file: one array for each field of the nodes.
 func (f *Forest) file(kind string) *modelfile.File {
 	w := modelfile.New(kind, fileVersion)
+	f.fill(w)
+	return w
+}
+
+func (f *Forest) fill(w *modelfile.File) {
 	w.Set("settings", f.Settings)
 	w.Set("seed", f.Settings.Seed)
 	w.Set("schema", schema{f.NumFeatures, f.NumClasses, f.FeatureNames})
@@ -52,7 +57,6 @@ func (f *Forest) file(kind string) *modelfile.File {
 	modelfile.SetArray(w, "sets", column(f.Sets, func(s *uint64) int64 { return int64(*s) }))
 	modelfile.SetArray(w, "voteClasses", f.VoteClasses)
 	modelfile.SetArray(w, "voteWeights", f.VoteWeights)
-	return w
 }
 
 // reader gets arrays until something is wrong.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/spark-go/spark-go/mllib/internal/checkpoint"
 	"github.com/spark-go/spark-go/mllib/linalg"
 	"github.com/spark-go/spark-go/rdd"
 )
@@ -14,8 +15,8 @@ import (
 // DecisionTreeClassifier and DecisionTreeRegressor are Settings that say what to train. The zero value of a field is its default, which
 // is Spark's; where zero itself is meant, see the field.
 //
-// There is no CheckpointInterval and no CacheNodeIDs: where a row stands in a tree is kept beside the row's block, and found again
-// from the tree itself where that was lost, so that no lineage grows.
+// There is no CacheNodeIDs: where a row stands in a tree is kept beside the row's block, and found again from the tree itself where that
+// was lost, so that no lineage grows.
 type Settings struct {
 	// NumTrees is how many trees a forest has; default 20. Single trees have one.
 	NumTrees int
@@ -56,6 +57,14 @@ type Settings struct {
 	Weighted bool
 	// Thresholds, one for each class, adjust what the model predicts: the class with the largest probability ÷ threshold. Default none.
 	Thresholds []float64
+	// CheckpointDir is a directory on any file system where finished trees are saved, as forest.checkpoint, whenever CheckpointInterval more
+	// of them are there. A Fit with the same settings on the same rows, in the same partitions where these are too large for MaxMemoryInMB,
+	// grows the missing ones, with the same result; another one is refused, but NumTrees may differ. The file is removed when the model is
+	// there. Default none.
+	CheckpointDir string `json:",omitempty"`
+	// CheckpointInterval is how many more trees make a new checkpoint; default 10; -1 never. The whole file is written each time: large
+	// forests of deep trees want more.
+	CheckpointInterval int `json:",omitempty"`
 }
 
 // RandomForestClassifier trains a forest that predicts classes 0, 1, … (org.apache.spark.ml.classification.RandomForestClassifier).
@@ -158,6 +167,7 @@ func (s Settings) withDefaults(name string, classes bool) (Settings, error) {
 	defaulted(&s.FeatureSubsetStrategy, "auto")
 	defaulted(&s.MaxMemoryInMB, 256)
 	defaulted(&s.Seed, 42)
+	defaulted(&s.CheckpointInterval, checkpoint.Interval)
 	s.MaxDepth = max(s.MaxDepth, 0)
 	allowed := []string{"variance"}
 	if classes {
@@ -179,6 +189,9 @@ func (s Settings) withDefaults(name string, classes bool) (Settings, error) {
 		if p.v < p.min || p.v > p.max {
 			return s, fmt.Errorf("tree.%s: %s is %d: give one from %d to %d", name, p.name, p.v, p.min, p.max)
 		}
+	}
+	if err := checkpoint.Check(s.CheckpointDir, s.CheckpointInterval); err != nil {
+		return s, fmt.Errorf("tree.%s: %w", name, err)
 	}
 	switch {
 	case !(s.MinWeightFractionPerNode >= 0 && s.MinWeightFractionPerNode < 0.5):

@@ -2,13 +2,15 @@ package tree
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/spark-go/spark-go/rdd"
 )
 
 // growWhole brings the training data together, gives it to every executor, and has each task grow one tree.
-func (t *training) growWhole(ctx context.Context) ([]grown, error) {
+func (t *training) growWhole(ctx context.Context) (*Forest, error) {
 	session := t.batches.Session()
 	parts, err := t.tables().Collect(ctx)
 	if err != nil {
@@ -23,6 +25,10 @@ func (t *training) growWhole(ctx context.Context) ([]grown, error) {
 		}
 	}
 	whole.Places = nil
+	h, err := t.harvest(ctx, "whole trees", func() ([]string, error) { return []string{whole.digest()}, nil })
+	if err != nil {
+		return nil, fmt.Errorf("tree.%s: %w", t.name, err)
+	}
 	shared, err := rdd.NewBroadcast(session, &forestData{t.problem, whole})
 	if err != nil {
 		return nil, err
@@ -31,38 +37,30 @@ func (t *training) growWhole(ctx context.Context) ([]grown, error) {
 	t.log.Info("gathered", "bytes", tableBytes(t.Features, t.total, t.Weighted), "seconds", t.seconds())
 
 	// A job for every tenth of the trees, all at once: each that ends is a line in the log, and no core waits for the others.
-	n := t.settings.NumTrees
-	step := max(1, (n+9)/10)
+	step := max(1, (t.settings.NumTrees+9)/10)
+	if h.keeper != nil {
+		step = min(step, t.settings.CheckpointInterval)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	trees := make([]grown, n)
 	var wait sync.WaitGroup
-	var mu sync.Mutex
-	done, nodes := 0, 0
-	for lo := 0; lo < n; lo += step {
-		hi := min(lo+step, n)
-		numbers := rdd.Range(session, int64(lo), int64(hi), 1, hi-lo).SetName("trees")
+	for numbers := range slices.Chunk(h.missing(), step) {
 		wait.Go(func() {
-			got, err := rdd.RunPartitions(ctx, numbers, "GrowTrees", rdd.PartitionFunc[int64, grown](growTree{shared}), nil)
+			rows := rdd.Parallelize(session, numbers, len(numbers)).SetName("trees")
+			got, err := rdd.RunPartitions(ctx, rows, "GrowTrees", rdd.PartitionFunc[int, grown](growTree{shared}), nil)
+			if err == nil {
+				err = h.bring(ctx, numbers, got)
+			}
 			if err != nil {
 				cancel(err)
-				return
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			copy(trees[lo:hi], got)
-			done += len(got)
-			for i := range got {
-				nodes += len(got[i].Nodes)
-			}
-			t.log.Info("growing", "trees", done, "of", n, "nodes", nodes, "seconds", t.seconds())
 		})
 	}
 	wait.Wait()
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	return trees, nil
+	return h.finish(ctx), nil
 }
 
 // forestData is what tasks that grow whole trees need.
@@ -77,11 +75,11 @@ type growTree struct {
 }
 
 // Run implements rdd.PartitionFunc.
-func (g growTree) Run(t *rdd.Task, _ int, in rdd.Stream[int64]) (grown, error) {
+func (g growTree) Run(t *rdd.Task, _ int, in rdd.Stream[int]) (grown, error) {
 	numbers, err := rdd.ReadAll(in)
 	if err != nil {
 		return grown{}, err
 	}
 	d := g.Data.Value()
-	return newGrower(t.Context(), &d.Problem, &d.Table).tree(treeSeed(d.Problem.Seed, int(numbers[0])))
+	return newGrower(t.Context(), &d.Problem, &d.Table).tree(treeSeed(d.Problem.Seed, numbers[0]))
 }

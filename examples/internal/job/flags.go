@@ -96,6 +96,12 @@ func (n *number[T]) Set(s string) (err error) {
 	return err
 }
 
+// Checkpoints declares the flags of programs that train: where they save their state, and after how many of what.
+func (f *flags) Checkpoints(dir *string, interval *int, what string) {
+	f.String(dir, "checkpoint", "", "save the state of the training in the directory `URI`, and go on from there if it is begun again")
+	f.Int(interval, "checkpoint-interval", 10, 1, "save it every `N` "+what)
+}
+
 // Given tells whether the command line sets a flag.
 func (f *flags) Given(name string) bool {
 	given := false

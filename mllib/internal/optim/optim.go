@@ -44,6 +44,32 @@ type Settings struct {
 	Lower, Upper []float64
 	// Progress is told of the start, as iteration 0, and of each iteration. It must not keep or change x. An error ends the search with it.
 	Progress func(iteration int, value float64, x []float64) error
+	// Keep is given the state after each iteration, after Progress; nil for nobody. It must neither keep nor change what the state consists of. An error ends the search with it.
+	Keep func(*State) error
+	// From is the state to go on from, in the place of x0: the search ends as if it had never been interrupted.
+	From *State
+}
+
+// State is all that a search depends on after an iteration, besides its objective and settings.
+type State struct {
+	X, Gradient []float64
+	History     []float64 // values at the start and after each iteration; the last is that at X
+	Evaluations int
+	// Steps and Changes are the differences of points and gradients, the oldest first.
+	Steps, Changes [][]float64
+}
+
+// check holds a state to its shape.
+func (s *State) check(variables, memory int) error {
+	if len(s.X) != variables || len(s.Gradient) != variables || len(s.History) == 0 || len(s.Steps) != len(s.Changes) || len(s.Steps) > memory {
+		return fmt.Errorf("minimise: a state of %d variables and %d derivatives after %d values with %d and %d differences, for %d variables", len(s.X), len(s.Gradient), len(s.History), len(s.Steps), len(s.Changes), variables)
+	}
+	for i := range s.Steps {
+		if len(s.Steps[i]) != variables || len(s.Changes[i]) != variables {
+			return fmt.Errorf("minimise: a state whose difference %d has %d and %d numbers, for %d variables", i, len(s.Steps[i]), len(s.Changes[i]), variables)
+		}
+	}
+	return nil
 }
 
 // Result is where the search ended.
@@ -80,6 +106,14 @@ func Minimize(ctx context.Context, f Objective, x0 []float64, s Settings) (*Resu
 		return nil, errors.New("minimise: an L1 penalty does not go with bounds: give one of them")
 	}
 	m := &minimizer{f: f, set: s, pairs: newPairs(n, s.Memory), free: make([]bool, n)}
+	if from := s.From; from != nil {
+		if err := from.check(n, s.Memory); err != nil {
+			return nil, err
+		}
+		m.evaluations = from.Evaluations
+		m.pairs.restore(from.Steps, from.Changes)
+		return m.run(ctx, point{slices.Clone(from.X), slices.Clone(from.Gradient), from.History[len(from.History)-1]}, slices.Clone(from.History))
+	}
 	at := point{x: slices.Clone(x0), g: make([]float64, n)}
 	m.project(at.x)
 	if err := m.evaluate(ctx, &at); err != nil {
@@ -88,7 +122,10 @@ func Minimize(ctx context.Context, f Objective, x0 []float64, s Settings) (*Resu
 	if math.IsNaN(at.f) || math.IsInf(at.f, 0) {
 		return nil, fmt.Errorf("minimise: the objective is %v at the start: start elsewhere, or look for numbers that are not finite", at.f)
 	}
-	return m.run(ctx, at)
+	if err := m.progress(0, at); err != nil {
+		return nil, err
+	}
+	return m.run(ctx, at, []float64{at.f})
 }
 
 type point struct {
@@ -104,14 +141,12 @@ type minimizer struct {
 	evaluations int
 }
 
-func (m *minimizer) run(ctx context.Context, at point) (*Result, error) {
+// run searches from a point; history is of the values up to there.
+func (m *minimizer) run(ctx context.Context, at point, history []float64) (*Result, error) {
 	n := len(at.x)
 	next := point{x: make([]float64, n), g: make([]float64, n)}
 	pg, d := make([]float64, n), make([]float64, n)
-	r := &Result{History: []float64{at.f}}
-	if err := m.progress(0, at); err != nil {
-		return nil, err
-	}
+	r := &Result{History: history, Iterations: len(history) - 1}
 	for {
 		m.steepest(pg, at)
 		norm := length(pg)
@@ -148,6 +183,9 @@ func (m *minimizer) run(ctx context.Context, at point) (*Result, error) {
 		if err := m.progress(r.Iterations, at); err != nil {
 			return nil, err
 		}
+		if err := m.keep(at, r.History); err != nil {
+			return nil, err
+		}
 	}
 	r.X, r.Value, r.Evaluations = at.x, at.f, m.evaluations
 	return r, nil
@@ -158,6 +196,15 @@ func (m *minimizer) progress(iteration int, at point) error {
 		return nil
 	}
 	return m.set.Progress(iteration, at.f, at.x)
+}
+
+func (m *minimizer) keep(at point, history []float64) error {
+	if m.set.Keep == nil {
+		return nil
+	}
+	s := &State{X: at.x, Gradient: at.g, History: history, Evaluations: m.evaluations}
+	s.Steps, s.Changes = m.pairs.list()
+	return m.set.Keep(s)
 }
 
 // stalled tells whether ten iterations have changed next to nothing.

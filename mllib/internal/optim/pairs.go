@@ -32,6 +32,25 @@ func (p *pairs) add(from, to point) {
 	p.count = min(p.count+1, len(p.s))
 }
 
+// list returns the pairs, the oldest first.
+func (p *pairs) list() (steps, changes [][]float64) {
+	for k := p.count; k > 0; k-- {
+		i := (p.next - k + len(p.s)) % len(p.s)
+		steps, changes = append(steps, p.s[i]), append(changes, p.y[i])
+	}
+	return steps, changes
+}
+
+// restore takes over what list returned.
+func (p *pairs) restore(steps, changes [][]float64) {
+	for i := range steps {
+		copy(p.s[i], steps[i])
+		copy(p.y[i], changes[i])
+	}
+	p.count = len(steps)
+	p.next = p.count % len(p.s)
+}
+
 // multiply replaces d by the approximate inverse Hessian times d, within the free variables: the two loops of Nocedal, oldest pair inside.
 func (p *pairs) multiply(d []float64, free []bool) {
 	within := func(x, y []float64) float64 {
