@@ -157,10 +157,11 @@ func TestStreamsEnd(t *testing.T) {
 		expect(t, f, content, i*4<<20, i*4<<20+600<<10, 100<<10)
 	}
 	f.mu.Lock()
-	if n := len(f.streams); n != maxStreams {
-		t.Errorf("%d streams are kept", n)
+	if n := len(f.streams); n != maxStreams || f.streams[n-1].pos != 20<<20+600<<10 {
+		t.Errorf("%d streams are kept, or not the last", n)
 	}
 	f.mu.Unlock()
+	eventually("connections of streams that were given up stay open", func() bool { open, _, _ := p.connections(); return open <= maxStreams+1 })
 	f.Close()
 	eventually("connections of a file with several streams stay open", idle)
 	// Cancelled while it waits.
