@@ -42,13 +42,13 @@ func (c *Context) startBackend() error {
 		case cluster.ExecutorAdded:
 			c.loop.queue.put(sched.ExecutorAdded{Executor: e.Executor, Host: e.Host, Cores: e.Cores})
 		case cluster.ExecutorLost:
-			c.loop.queue.put(sched.ExecutorLost{Executor: e.Executor, Reason: fmt.Errorf("executor %s was lost: %s", e.Executor, e.Reason), OutputsLost: e.OutputsLost, Fault: e.Fault})
+			c.loop.queue.put(sched.ExecutorLost{Executor: e.Executor, Reason: fmt.Errorf("executor %s was lost: %s", e.Executor, c.loop.redact(e.Reason)), OutputsLost: e.OutputsLost, Fault: e.Fault})
 		case cluster.HostLost:
-			c.loop.queue.put(sched.HostLost{Host: e.Host, Reason: fmt.Errorf("host %s was lost: %s", e.Host, e.Reason)})
+			c.loop.queue.put(sched.HostLost{Host: e.Host, Reason: fmt.Errorf("host %s was lost: %s", e.Host, c.loop.redact(e.Reason))})
 		case cluster.Failed:
-			c.loop.queue.put(noExecutors{e.Err})
+			c.loop.queue.put(noExecutors{c.loop.shown(e.Err)})
 		case cluster.Log:
-			slog.Log(ctx, slog.Level(e.Level), e.Text, "from", e.From)
+			slog.Log(ctx, slog.Level(e.Level), c.loop.redact(e.Text), "from", e.From)
 		case cluster.Heartbeat:
 		}
 	})

@@ -36,6 +36,7 @@ func (l *loop) clean(g gone) {
 	case protocol.RemoveDataset:
 		l.forgetDataset(g.id)
 	case protocol.RemoveShuffle:
+		delete(l.written, g.id)
 		l.handle(sched.ShuffleRemoved{Shuffle: g.id})
 	case protocol.RemoveBroadcast:
 		c := l.ctx

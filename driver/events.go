@@ -78,6 +78,15 @@ type TaskEnded struct {
 	Metrics                                 protocol.TaskMetrics
 }
 
+// OutputChanged says that a map task was computed again, because its output was lost or for a second copy, and wrote other rows than the first time:
+// a function of the program does not give the same result for the same input. Results may then mix rows of both.
+type OutputChanged struct {
+	Shuffle, Partition int    // of the map side
+	Name               string // the dataset, with the user's file and line
+	Executor           string
+	Rows, RowsBefore   int64
+}
+
 // ExecutorAdded is an executor's arrival.
 type ExecutorAdded struct {
 	Executor, Host string
@@ -93,6 +102,7 @@ func (StageSubmitted) event()  {}
 func (StageCompleted) event()  {}
 func (TaskStarted) event()     {}
 func (TaskEnded) event()       {}
+func (OutputChanged) event()   {}
 func (ExecutorAdded) event()   {}
 func (ExecutorRemoved) event() {}
 

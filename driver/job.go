@@ -174,7 +174,7 @@ func (c *Context) await(ctx context.Context, j *job) error {
 				err = broken
 			}
 			if err != nil {
-				return fmt.Errorf("%s at %s: %w", j.spec.Name, j.callSite, err)
+				return fmt.Errorf("%s at %s: %w", j.spec.Name, j.callSite, c.loop.shown(err))
 			}
 			return nil
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spark-go/spark-go/driver/sched"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
+	"github.com/spark-go/spark-go/shuffle"
 )
 
 // loop is the goroutine that owns the scheduler: it feeds it what happened and does what it decides. Nothing else touches what is
@@ -32,6 +33,8 @@ type loop struct {
 	nextID   int                                   // of stages
 	lost     error                                 // why there will be no executors any more
 	blocks   map[protocol.BlockID]map[string]bool  // who caches what
+	written  map[int]map[int]shuffle.Output        // by shuffle and map task: the first output, without places and sizes
+	redact   func(string) string                   // takes secrets out of what people will read
 	updates  map[int]stageUpdates                  // of stages that have not completed
 }
 
@@ -60,7 +63,8 @@ func newLoop(c *Context, set sched.Settings) *loop {
 	return &loop{
 		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
-		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{},
+		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{}, redact: c.conf.Redactor(),
+		written: map[int]map[int]shuffle.Output{},
 	}
 }
 
@@ -218,6 +222,10 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 		return // of an attempt that was given up, or reported twice
 	}
 	t.result = r
+	r.Error = l.redact(r.Error)
+	if r.Outcome == protocol.Succeeded && r.Output != nil {
+		l.compare(executor, t.stage, r)
+	}
 	e := sched.TaskFinished{Task: sched.TaskID(r.ID), Output: r.Output}
 	switch r.Outcome {
 	case protocol.Succeeded:
@@ -317,7 +325,7 @@ func (l *loop) completed(a sched.StageCompleted) {
 	}
 	ev := StageCompleted{Stage: a.Stage.ID, Attempt: a.Attempt, Time: time.Now()}
 	if a.Err != nil {
-		ev.Error = a.Err.Error()
+		ev.Error = l.redact(a.Err.Error())
 	}
 	l.ctx.events.publish(ev)
 }
@@ -342,6 +350,7 @@ func (l *loop) jobFinished(a sched.JobFinished) {
 	delete(l.resultOf, j.plan.Result().ID)
 	ev := JobEnded{Job: j.id, Time: time.Now()}
 	if err != nil {
+		err = l.shown(err)
 		ev.Error = err.Error()
 	}
 	l.ctx.events.publish(ev)

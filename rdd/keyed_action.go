@@ -47,8 +47,8 @@ func (o rowsAsKeysOp[T]) Compute(t *Task, p int) (Stream[Pair[T, struct{}]], err
 
 func rowAsKey[T any](row T) Pair[T, struct{}] { return Pair[T, struct{}]{Key: row} }
 
-// CollectAsMap returns all rows as a map. Of several rows with one key the last counts, in partition order. They must fit in the
-// driver's memory.
+// CollectAsMap returns all rows as a map. Of several rows with one key the last counts, in partition order. NaN is one key here as in all
+// keyed operations, but a Go map finds it only by ranging over it. The rows must fit in the driver's memory.
 func CollectAsMap[K comparable, V any](ctx context.Context, r RDD[Pair[K, V]]) (map[K]V, error) {
 	return collectMap(ctx, r, "CollectAsMap")
 }
@@ -59,13 +59,43 @@ func collectMap[K comparable, V any](ctx context.Context, r RDD[Pair[K, V]], nam
 		return nil, err
 	}
 	m := make(map[K]V)
+	var odd map[uint64][]Pair[K, V] // keys with NaN in them, which a Go map never finds again, by hash
 	for i, rows := range parts {
 		for _, row := range rows {
-			m[row.Key] = row.Value
+			if row.Key == row.Key { //nolint:gocritic // false for NaN
+				m[row.Key] = row.Value
+			} else if odd, err = addOdd(odd, row); err != nil {
+				return nil, fail(name, err)
+			}
 		}
 		parts[i] = nil
 	}
+	for _, rows := range odd {
+		for _, row := range rows {
+			m[row.Key] = row.Value
+		}
+	}
 	return m, nil
+}
+
+// addOdd puts a row in the place of one with the same key, by the engine's rules, or adds it.
+func addOdd[K comparable, V any](odd map[uint64][]Pair[K, V], row Pair[K, V]) (map[uint64][]Pair[K, V], error) {
+	ops, err := codec.KeysOf[K]()
+	if err != nil {
+		return nil, err
+	}
+	if odd == nil {
+		odd = map[uint64][]Pair[K, V]{}
+	}
+	h := ops.Hash(row.Key)
+	for i := range odd[h] {
+		if ops.Equal(odd[h][i].Key, row.Key) {
+			odd[h][i] = row
+			return odd, nil
+		}
+	}
+	odd[h] = append(odd[h], row)
+	return odd, nil
 }
 
 // Lookup returns the values of a key, in partition order. Where the partitioner of r is known it computes the one partition that the

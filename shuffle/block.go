@@ -62,6 +62,9 @@ type blockWriter struct {
 	// Compression is left off for a while after blocks that shrank by less than a quarter, which took longer to compress than to
 	// write: what is incompressible tends to stay so.
 	skip, poor int
+
+	sum  Sum   // of all blocks so far
+	part int32 // which the next block belongs to
 }
 
 // newBlockWriter returns a writer of blocks compressed with the named method.
@@ -103,6 +106,11 @@ func (w *blockWriter) append(dst []byte, rows codec.Rows) ([]byte, error) {
 	if len(raw) > blockMaxRaw {
 		return dst, fmt.Errorf("shuffle: encode a row of %d bytes: %d is the limit", len(raw), blockMaxRaw)
 	}
+	w.sum.Content = crc32.Update(w.sum.Content, castagnoli, raw)
+	var place [8]byte
+	binary.LittleEndian.PutUint32(place[:], uint32(w.part))
+	binary.LittleEndian.PutUint32(place[4:], uint32(rows.Len()))
+	w.sum.Layout = crc32.Update(w.sum.Layout, castagnoli, place[:])
 	at := len(dst)
 	dst = append(dst, make([]byte, blockHeader)...)
 	method := methodPlain

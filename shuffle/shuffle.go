@@ -80,6 +80,7 @@ type Output struct {
 	Location Location
 	Sizes    []int64 // stored bytes of each reduce partition
 	Rows     int64   // rows written, after combining
+	Sum      Sum     // of the rows; it stays with the driver
 	Heavy    []Heavy // the reduce partitions with at least twice the mean of rows, in their order
 }
 
@@ -100,6 +101,18 @@ func (o *Output) RowsOf(partition int) int64 {
 		rest -= h.Rows
 	}
 	return rest / int64(max(1, len(o.Sizes)-len(o.Heavy)))
+}
+
+// Sum tells whether two attempts at one map task wrote the same rows.
+type Sum struct {
+	Content uint32 // CRC-32C of the encoded rows, in order, before compression
+	Layout  uint32 // CRC-32C of how they lie: partition and rows of each block, in order
+}
+
+// Differs says whether two outputs of a map task are certain to hold different rows, or the same in another order. Blocks are cut where memory
+// ends, so that only outputs whose rows lie alike can be compared row for row; of others the numbers of rows are.
+func (o *Output) Differs(other *Output) bool {
+	return o.Rows != other.Rows || o.Sum.Layout == other.Sum.Layout && o.Sum.Content != other.Sum.Content
 }
 
 // Fetcher reads map outputs of other hosts.

@@ -261,6 +261,7 @@ func (w *mapOutput) flush() error {
 				chunk = make([]byte, 0, chunkBytes)
 			}
 			had := len(chunk)
+			w.blocks.part = int32(p)
 			out, err := w.blocks.append(chunk[had:had], batch)
 			if err != nil {
 				return err
@@ -400,7 +401,7 @@ func (w *mapOutput) commit() (Output, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Output{}, diskError("create folder", dir, err)
 	}
-	out := Output{Map: w.id.Map, Attempt: w.id.Attempt, Location: w.env.Location, Sizes: make([]int64, w.partitions), Rows: w.total, Heavy: w.heavy()}
+	out := Output{Map: w.id.Map, Attempt: w.id.Attempt, Location: w.env.Location, Sizes: make([]int64, w.partitions), Rows: w.total, Heavy: w.heavy(), Sum: w.blocks.sum}
 	// Nobody looks at the data file before there is an index, so that it may be written in place.
 	dataPath := DataFile(w.env.Location.Dir, w.id)
 	data, err := os.OpenFile(dataPath, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -229,25 +228,6 @@ func (c *Conf) Bytes(key string) int64 { return typed[int64](c, key, Bytes) }
 
 // Duration reads a time; 0 if it is unset and has no default.
 func (c *Conf) Duration(key string) time.Duration { return typed[time.Duration](c, key, Duration) }
-
-var defaultRedaction = regexp.MustCompile(byName["spark.redaction.regex"].Default)
-
-// Redacted is what may be shown of the value of a key, in the UI, in logs and in event logs: nothing, if the key looks like
-// that of a secret (spark.redaction.regex).
-func (c *Conf) Redacted(key, value string) string {
-	re := defaultRedaction
-	if c.IsSet("spark.redaction.regex") {
-		re = typed[*regexp.Regexp](c, "spark.redaction.regex", Regexp)
-	}
-	return redact(re, key, value)
-}
-
-func redact(re *regexp.Regexp, key, value string) string {
-	if value != "" && re.MatchString(key) {
-		return "*********(redacted)"
-	}
-	return value
-}
 
 // find is the table's entry for a key that may be set.
 func find(key string) (*Key, error) {

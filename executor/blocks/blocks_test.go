@@ -133,7 +133,8 @@ func output(addr string) shuffle.Output {
 }
 
 func addresses(t testing.TB) []string {
-	return []string{"unix:" + filepath.Join(t.TempDir(), "s"), "tcp:127.0.0.1:0"}
+	dir := t.TempDir()
+	return []string{"unix:" + filepath.Join(dir, "s"), "tcp:127.0.0.1:0", "tls+unix:" + filepath.Join(dir, "t"), "tls+tcp:127.0.0.1:0"}
 }
 
 func TestFetch(t *testing.T) {

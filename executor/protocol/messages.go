@@ -415,6 +415,7 @@ func (t *TaskResult) write(w *writer) {
 	w.bytes(t.Value)
 	if t.Output != nil {
 		w.output(t.Output)
+		w.uint(uint64(t.Output.Sum.Content)<<32 | uint64(t.Output.Sum.Layout))
 	}
 	if f := t.Fetch; f != nil {
 		w.int(f.Shuffle)
@@ -471,6 +472,8 @@ func (t *TaskResult) read(r *reader) {
 	t.Value = r.bytes()
 	if parts&hasOutput != 0 {
 		o := r.output()
+		sum := r.uint()
+		o.Sum.Content, o.Sum.Layout = uint32(sum>>32), uint32(sum)
 		t.Output = &o
 	}
 	if parts&hasFetch != 0 {

@@ -149,10 +149,21 @@ func parse(uri string) (location, error) {
 		return location{scheme: "file", prefix: "file://", path: path}, err
 	}
 	authority, path, found := strings.Cut(rest[2:], "/")
+	if user, host, ok := cutLast(authority, "@"); ok && strings.Contains(user, ":") {
+		return location{}, fmt.Errorf("open %s://...@%s: the URI holds a password, which logs and errors would show: give credentials as settings or in the environment", scheme, host)
+	}
 	if !found {
 		path = ""
 	}
 	return location{scheme: scheme, authority: authority, prefix: scheme + "://" + authority, path: clean("/" + path)}, nil
+}
+
+// cutLast is strings.Cut at the last sep.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 // cutScheme splits "hdfs://nn/x" into "hdfs" and "//nn/x". A colon alone makes
