@@ -34,8 +34,9 @@
 //
 // # Splits
 //
-// Whether a line begins inside quotes cannot be told without everything before it. So a file is one task, unless
-// Options.SingleLine promises that no record spans lines, which cuts uncompressed files by size, or NoQuotes does.
+// Big files are cut by size and read by several tasks (see [textio.PlanLines]). Whether a task's part begins inside quotes cannot be told without everything before it; a task
+// guesses, and the task before it proves the guess or fails the job, so that rows are never wrong. Options.SingleLine promises that no record spans lines, which needs no guess;
+// Options.MultiLine makes each file one task, for files of which the guess fails.
 //
 // # How it works
 //
@@ -80,9 +81,12 @@ type Options struct {
 	TrimSpace bool
 	// Ragged takes rows with too few fields, the rest being null, and with too many, the rest being dropped. Default: such rows are bad.
 	Ragged bool
-	// SingleLine promises that no record spans lines, so that big files can be read by several tasks. A quote that is still open
+	// SingleLine promises that no record spans lines, as Spark's default does. A quote that is still open
 	// at the end of a line makes a bad line then.
 	SingleLine bool
+	// MultiLine makes each file one task, as Spark's option of that name. Without it big files are read by several tasks, also where
+	// records span lines; a file in which it cannot be told which line breaks are in quotes fails the job with an error that names this option.
+	MultiLine bool
 	// BadLines says what becomes of bad records, default: the job fails.
 	BadLines textio.BadLines
 	// MinPartitions asks for at least so many partitions; default spark.default.parallelism.
@@ -120,6 +124,8 @@ func (o Options) check() (Options, error) {
 	case strings.ContainsAny(o.NullValue, "\n\r"+string(rune(o.Delimiter))) || !o.NoQuotes && strings.IndexByte(o.NullValue, o.Quote) >= 0,
 		o.Comment != 0 && strings.IndexByte(o.NullValue, o.Comment) == 0, o.TrimSpace && o.NullValue != strings.Trim(o.NullValue, " \t"):
 		return o, fmt.Errorf("the null value %q cannot stand in a field without quotes: choose a plain word", o.NullValue)
+	case o.SingleLine && o.MultiLine:
+		return o, fmt.Errorf("both SingleLine and MultiLine are set: records span lines or they do not")
 	case o.Header && len(o.Columns) > 0:
 		return o, fmt.Errorf("both Header and Columns are set: columns are named by the header or by the program")
 	}
@@ -136,9 +142,9 @@ func Read[T any](s rdd.Session, uri string, o Options) rdd.RDD[T] {
 	if err != nil {
 		err = fmt.Errorf("read %s: %w", uri, err)
 	}
-	divide := textio.PlanFiles
-	if o.SingleLine || o.NoQuotes {
-		divide = textio.PlanLines
+	divide := textio.PlanLines
+	if o.MultiLine {
+		divide = textio.PlanFiles
 	}
 	return textio.ReadRows(s, "ReadCSV", uri, textio.Format[T](format[T]{o}), []int{o.MinPartitions}, divide, err)
 }
@@ -154,7 +160,7 @@ func newDecoder[T any](o Options) (*decoder[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder[T]{options: o, fields: fields, scanner: newScanner(o), arena: &arena{}}
+	d := &decoder[T]{options: o, fields: fields, scanner: newScanner(o), arena: &arena{}, walk: walkMost}
 	for _, f := range fields {
 		c, err := newColumn(f, o, d.arena)
 		if err != nil {

@@ -1,7 +1,6 @@
 package csvio
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,8 +32,10 @@ type decoder[T any] struct {
 
 	size, lines int // of the record that begins the window
 
-	headed    string // the file whose header was read last
-	headerEnd int64
+	headed string // the file whose header was read last
+	behind int64  // by how much it reached into the split before which it was read
+	proved bool   // where the next split begins
+	walk   int64  // walkMost
 }
 
 // read puts a column of the file into a field.
@@ -46,9 +47,9 @@ type read struct {
 
 // Open implements textio.Decoder.
 func (d *decoder[T]) Open(ctx context.Context, s textio.Split) error {
-	if d.options.Header && s.Offset > 0 && d.headed != s.URI {
-		first := s // the header stands in another split
-		first.Offset = 0
+	if d.options.Header && s.Offset > 0 && (d.headed != s.URI || d.behind > 0) {
+		first := s // the header stands before
+		first.Offset, first.Length = 0, s.Offset
 		err := d.begin(ctx, first)
 		if err = errors.Join(err, d.Close()); err != nil {
 			return err
@@ -58,25 +59,57 @@ func (d *decoder[T]) Open(ctx context.Context, s textio.Split) error {
 }
 
 func (d *decoder[T]) begin(ctx context.Context, s textio.Split) error {
-	in, err := textio.OpenSplit(ctx, s)
+	in, err := textio.OpenUnaligned(ctx, s)
 	if err != nil {
 		return err
 	}
-	d.ctx, d.in, d.line, d.tally = ctx, in, 1, d.options.BadLines.Tally(s)
-	if !d.options.Header {
-		return nil
-	}
-	if s.Offset == 0 {
+	d.ctx, d.in, d.line, d.proved, d.tally = ctx, in, 1, false, d.options.BadLines.Tally(s)
+	switch {
+	case s.Offset > 0:
+		return d.skip(s)
+	case d.options.Header:
 		d.headed = s.URI
-		return d.header(s.URI)
+		err = d.header(s.URI)
+		d.behind = in.Past()
+		d.proved = d.behind > 0 // the next split begins behind the header
 	}
-	for in.Offset() < d.headerEnd { // comments before the header may fill a split
-		if _, err := in.Line(); err == io.EOF {
-			break
-		} else if err != nil {
+	return err
+}
+
+// skip goes to the first record that belongs to a split in the middle of a file.
+func (d *decoder[T]) skip(s textio.Split) error {
+	past := int64(0)
+	if d.options.Header {
+		past = d.behind // comments before the header may fill a split
+	}
+	if !d.guessed(s) {
+		if err := d.in.SkipLine(); err != nil {
+			return err
+		}
+		return d.in.Skip(past)
+	}
+	n := past // the header ends beyond where the split begins
+	if n == 0 {
+		var err error
+		if n, err = d.origin(d.in, s); err != nil {
 			return err
 		}
 	}
+	for n > 0 {
+		w := d.in.Window()
+		if len(w) == 0 {
+			if err := d.in.More(); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			continue
+		}
+		k := min(n, int64(len(w)))
+		d.in.Consume(int(k))
+		n -= k
+	}
+	d.proved = past > 0 && d.in.Past() > 0
 	return nil
 }
 
@@ -98,7 +131,6 @@ func (d *decoder[T]) header(uri string) error {
 		names[i] = string(d.text(w, f))
 	}
 	d.consume()
-	d.headerEnd = d.in.Offset()
 	if err := d.match(names); err != nil {
 		return fmt.Errorf("read %s: %w", uri, err)
 	}
@@ -154,30 +186,11 @@ func (d *decoder[T]) record(beyond bool) (outcome, error) {
 			continue
 		}
 		how := cut
-		switch c := w[0]; {
-		case c == '\n':
-			d.in.Consume(1)
+		if n := d.blank(w, d.in.AtEnd()); n > 0 {
+			d.in.Consume(n)
 			d.line++
 			continue
-		case c == '\r' && len(w) > 1 && w[1] == '\n':
-			d.in.Consume(2)
-			d.line++
-			continue
-		case c == '\r' && len(w) == 1 && !d.in.AtEnd():
-		case c == '\r' && len(w) == 1:
-			d.in.Consume(1)
-			continue
-		case c == d.options.Comment && c != 0:
-			if i := bytes.IndexByte(w, '\n'); i >= 0 {
-				d.in.Consume(i + 1)
-				d.line++
-				continue
-			}
-			if d.in.AtEnd() {
-				d.in.Consume(len(w))
-				continue
-			}
-		default:
+		} else if n == 0 {
 			d.size, d.lines, how = d.scanner.scan(w, d.in.AtEnd())
 		}
 		if how != cut {
@@ -261,6 +274,9 @@ func (d *decoder[T]) Next() ([]T, error) {
 	}
 	d.tally.Flush()
 	if n == 0 {
+		if err := d.prove(); err != nil {
+			return nil, err
+		}
 		return nil, io.EOF
 	}
 	d.filled = n == len(d.rows)

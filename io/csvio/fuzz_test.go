@@ -88,7 +88,12 @@ func FuzzReference(f *testing.F) {
 				}
 			}
 		}
-		// Splits change nothing.
+		// Splits change nothing, or are refused.
+		one, err1 := readAll[four](t, "fuzz", text, Options{Ragged: true, MultiLine: true}, 1)
+		many, err2 := readGuessing[four](t, "fuzz", text, Options{Ragged: true}, int64(size%16)+1, int64(size&0x80))
+		if err2 == nil && (err1 != nil || !reflect.DeepEqual(one, many)) || err1 == nil && err2 != nil && !strings.Contains(err2.Error(), "MultiLine") {
+			t.Errorf("%q: %q, %v whole, %q, %v in splits", text, values4(one), err1, values4(many), err2)
+		}
 		for _, o := range []Options{{SingleLine: true}, {NoQuotes: true}, {SingleLine: true, Escape: '\\', TrimSpace: true, Delimiter: ';'}} {
 			o.Ragged, o.BadLines = true, textio.SkipBadLines()
 			one, err1 := readAll[four](t, "fuzz", text, o, 1<<30)

@@ -26,20 +26,30 @@ type SplitReader struct {
 
 // OpenSplit opens the file of a split. The reader must be closed.
 func OpenSplit(ctx context.Context, s Split) (*SplitReader, error) {
+	r, err := OpenUnaligned(ctx, s)
+	if err == nil && s.Offset > 0 {
+		if err = r.SkipLine(); err != nil {
+			_ = r.Close()
+			return nil, err
+		}
+	}
+	return r, err
+}
+
+// OpenUnaligned is OpenSplit for records that may span lines. In a split that does not begin its file, the window begins one byte before the place from which on lines would belong to the split;
+// its user must find the first record that begins behind that byte, and consume what is before it.
+func OpenUnaligned(ctx context.Context, s Split) (*SplitReader, error) {
 	in, err := openBody(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	r := &SplitReader{split: s, body: in, pos: in.begin, end: in.end()}
 	r.buf = *buffers.Get().(*[]byte)
-	if s.Offset > 0 {
-		err = r.skipLine()
-	} else {
-		err = r.skipMark()
-	}
-	if err != nil {
-		_ = r.Close()
-		return nil, err
+	if s.Offset == 0 {
+		if err := r.skipMark(); err != nil {
+			_ = r.Close()
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -147,8 +157,8 @@ func (r *SplitReader) Line() ([]byte, error) {
 	}
 }
 
-// skipLine drops the rest of the line that began in the split before.
-func (r *SplitReader) skipLine() error {
+// SkipLine drops the rest of the line that began in the split before: what OpenUnaligned leaves of OpenSplit, but for files' beginnings.
+func (r *SplitReader) SkipLine() error {
 	for {
 		w := r.Window()
 		if i := bytes.IndexByte(w, '\n'); i >= 0 {
