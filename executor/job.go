@@ -32,7 +32,11 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	cfg.Updates = c.Updates
 	cfg.AskCommit = c.AskCommit
 	r, err := NewRunner(cfg)
-	return &jobRunner{r, b}, err
+	if err != nil {
+		return nil, err
+	}
+	r.memory.watchHeap(c.MemoryBytes)
+	return &jobRunner{r, b}, nil
 }
 
 // Remove forgets a stage attempt, the blocks of a dataset, or a broadcast.

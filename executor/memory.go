@@ -14,6 +14,7 @@ type Memory struct {
 	peak      int64
 	tasks     map[*TaskMemory]struct{}
 	evict     func(need int64) int64 // frees cached blocks; called without the lock
+	heap      *heap                  // of the process; nil if it is not watched
 }
 
 // NewMemory makes a budget of total bytes with the given share of it protected for cached blocks.
@@ -57,22 +58,77 @@ func (t *TaskMemory) Acquire(n int64) int64 {
 	if want <= 0 {
 		return 0
 	}
-	free := m.total - m.execution - m.storage
+	free := m.free()
 	if free < want && m.evict != nil {
-		if spare := m.storage - m.protected; spare > 0 {
+		if spare := m.storage - m.sheltered(); spare > 0 {
 			need := min(want-free, spare)
 			m.mu.Unlock()
 			m.evict(need)
 			m.mu.Lock()
-			free = m.total - m.execution - m.storage
+			free = m.free()
 		}
 	}
 	got := max(min(want, free), 0)
-	t.used += got
-	t.peak = max(t.peak, t.used)
-	m.execution += got
-	m.peak = max(m.peak, m.execution+m.storage)
+	t.take(got)
 	return got
+}
+
+// take books n bytes; the lock is held.
+func (t *TaskMemory) take(n int64) {
+	m := t.m
+	t.used += n
+	t.peak = max(t.peak, t.used)
+	m.execution += n
+	m.peak = max(m.peak, m.execution+m.storage)
+}
+
+// AcquireWhole implements shuffle.WholeMemory: what a structure cannot divide may take more than the task's share, all of the budget
+// if need be.
+func (t *TaskMemory) AcquireWhole(n int64) bool {
+	m := t.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for tries := 0; m.free() < n; tries++ {
+		if tries > 0 || m.evict == nil {
+			return false
+		}
+		need := n - m.free()
+		m.mu.Unlock()
+		m.evict(need)
+		m.mu.Lock()
+	}
+	t.take(n)
+	return true
+}
+
+// Budget implements shuffle.WholeMemory.
+func (t *TaskMemory) Budget() int64 { return t.m.total }
+
+// Pressure implements shuffle.PressedMemory.
+func (t *TaskMemory) Pressure() uint32 {
+	if h := t.m.heap; h != nil {
+		return h.pressure.Load()
+	}
+	return 0
+}
+
+// sheltered is what storage may keep from execution: less where the process has less to grant than the budget; the lock is held.
+func (m *Memory) sheltered() int64 {
+	if m.heap == nil || m.total == 0 {
+		return m.protected
+	}
+	share := float64(m.protected) / float64(m.total)
+	return min(m.protected, int64(share*float64(max(0, m.heap.room()))))
+}
+
+// free is what of the budget nobody has taken; the lock is held.
+func (m *Memory) free() int64 {
+	taken := m.execution + m.storage
+	free := m.total - taken
+	if m.heap != nil {
+		free = min(free, m.heap.free(taken))
+	}
+	return free
 }
 
 // floor is what each structure of a task may hold without asking: 1 MiB, and less where that is much of the budget, since several
@@ -103,7 +159,7 @@ func (t *TaskMemory) Close() (leaked, peak int64) {
 func (m *Memory) reserve(n int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.total-m.execution-m.storage < n {
+	if m.free() < n {
 		return false
 	}
 	m.storage += n
@@ -115,7 +171,7 @@ func (m *Memory) reserve(n int64) bool {
 func (m *Memory) missing(n int64) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return n - (m.total - m.execution - m.storage)
+	return n - m.free()
 }
 
 func (m *Memory) unreserve(n int64) {

@@ -180,6 +180,7 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 	env := &shuffle.Env{
 		Location: r.cfg.Location, SpillDir: filepath.Join(r.cfg.LocalDir, "task-"+strconv.FormatInt(desc.ID, 10)), Memory: mem, Floor: floor(r.memory.Total()),
 		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
+		Partition: desc.Partition,
 	}
 	lent := &taskRuntime{ctx: ctx, id: desc.ID, runner: r, stage: st, env: env}
 	var task *rdd.Task

@@ -3,6 +3,7 @@ package rdd_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/spark-go/spark-go/driver"
@@ -198,4 +199,46 @@ func ExampleReduceByKeyLocally() {
 	defer sc.Stop()
 	fmt.Println(rdd.ReduceByKeyLocally(context.Background(), visits(sc), func(a, b string) string { return a + " " + b }))
 	// Output: map[ann:/ /buy bob:/cart eve:/] <nil>
+}
+
+// The page with the longest name of each visitor, without ever holding all visits of one.
+func ExampleMapGroups() {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	longest := rdd.MapGroups(visits(sc), func(who string, pages iter.Seq[string]) rdd.Pair[string, string] {
+		best := ""
+		for page := range pages {
+			if len(page) > len(best) {
+				best = page
+			}
+		}
+		return rdd.Pair[string, string]{Key: who, Value: best}
+	})
+	show(longest.Collect(context.Background()))
+	// Output:
+	// {Key:ann Value:/buy}
+	// {Key:bob Value:/cart}
+	// {Key:eve Value:/}
+}
+
+func ExampleFlatMapGroups() {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	numbered := rdd.FlatMapGroups(visits(sc), func(who string, pages iter.Seq[string]) iter.Seq[string] {
+		return func(yield func(string) bool) {
+			n := 0
+			for page := range pages {
+				n++
+				if !yield(fmt.Sprint(who, " ", n, " ", page)) {
+					return
+				}
+			}
+		}
+	})
+	show(numbered.Collect(context.Background()))
+	// Output:
+	// ann 1 /
+	// ann 2 /buy
+	// bob 1 /cart
+	// eve 1 /
 }

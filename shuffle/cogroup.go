@@ -84,7 +84,7 @@ func (c *Cogrouper2[K, V, W]) Drain() (Stream[Pair[K, Grouped2[V, W]]], error) {
 		}
 		return out
 	}
-	return drain(c.keyed, arrivals(c.left, c.right), emit, nil, func(bucket int) (Stream[row], io.Closer, error) {
+	s := drain(c.keyed, arrivals(c.left, c.right), emit, nil, func(bucket int) (Stream[row], io.Closer, error) {
 		inner, err := newCogrouper2[K, V, W](c.ctx, c.env, c.depth+1)
 		if err != nil {
 			return nil, nil, err
@@ -98,7 +98,9 @@ func (c *Cogrouper2[K, V, W]) Drain() (Stream[Pair[K, Grouped2[V, W]]], error) {
 		}
 		s, err := inner.Drain()
 		return s, closer, err
-	}), nil
+	})
+	s.part = func(ids []uint32) int { return min(c.left.fitting(ids), c.right.fitting(ids)) }
+	return s, nil
 }
 
 // Close gives memory and disk back, drained or not. Calling it again does nothing.
@@ -168,7 +170,7 @@ func (c *Cogrouper3[K, V, W, X]) Drain() (Stream[Pair[K, Grouped3[V, W, X]]], er
 		}
 		return out
 	}
-	return drain(c.keyed, arrivals(c.first, c.second, c.third), emit, nil, func(bucket int) (Stream[row], io.Closer, error) {
+	s := drain(c.keyed, arrivals(c.first, c.second, c.third), emit, nil, func(bucket int) (Stream[row], io.Closer, error) {
 		inner, err := newCogrouper3[K, V, W, X](c.ctx, c.env, c.depth+1)
 		if err != nil {
 			return nil, nil, err
@@ -185,7 +187,9 @@ func (c *Cogrouper3[K, V, W, X]) Drain() (Stream[Pair[K, Grouped3[V, W, X]]], er
 		}
 		s, err := inner.Drain()
 		return s, closer, err
-	}), nil
+	})
+	s.part = func(ids []uint32) int { return min(c.first.fitting(ids), c.second.fitting(ids), c.third.fitting(ids)) }
+	return s, nil
 }
 
 // Close gives memory and disk back, drained or not. Calling it again does nothing.
@@ -266,7 +270,7 @@ func (c *Cogrouper4[K, V, W, X, Y]) Drain() (Stream[Pair[K, Grouped4[V, W, X, Y]
 		}
 		return out
 	}
-	return drain(c.keyed, arrivals(c.first, c.second, c.third, c.fourth), emit, nil, func(bucket int) (Stream[row], io.Closer, error) {
+	s := drain(c.keyed, arrivals(c.first, c.second, c.third, c.fourth), emit, nil, func(bucket int) (Stream[row], io.Closer, error) {
 		inner, err := newCogrouper4[K, V, W, X, Y](c.ctx, c.env, c.depth+1)
 		if err != nil {
 			return nil, nil, err
@@ -286,7 +290,11 @@ func (c *Cogrouper4[K, V, W, X, Y]) Drain() (Stream[Pair[K, Grouped4[V, W, X, Y]
 		}
 		s, err := inner.Drain()
 		return s, closer, err
-	}), nil
+	})
+	s.part = func(ids []uint32) int {
+		return min(c.first.fitting(ids), c.second.fitting(ids), c.third.fitting(ids), c.fourth.fitting(ids))
+	}
+	return s, nil
 }
 
 // Close gives memory and disk back, drained or not. Calling it again does nothing.

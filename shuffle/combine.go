@@ -3,6 +3,7 @@ package shuffle
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
 )
@@ -297,16 +298,39 @@ func (s *states[K, C]) evict(ids []uint32, n int) error {
 	for i, id := range ids {
 		if id != noID {
 			kept = append(kept, s.s[i])
-		} else if err := s.log.put(s.k.bucket(t.hashes[i]), Pair[K, C]{t.keys[i], s.s[i]}); err != nil {
+			continue
+		}
+		b := s.k.bucket(t.hashes[i])
+		s.k.wrote(b, t.hashes[i])
+		if err := s.log.put(b, Pair[K, C]{t.keys[i], s.s[i]}); err != nil {
 			return err
 		}
 	}
 	s.s = kept
 	s.measure()
+	if err := s.compact(); err != nil {
+		return err
+	}
 	return s.log.flush()
 }
 
 func (s *states[K, C]) flush() error { return s.log.flush() }
+
+// compact makes copies of what the states point to, as values.compact does.
+func (s *states[K, C]) compact() error {
+	if s.sizer == nil || len(s.s) == 0 {
+		return nil
+	}
+	at := max(1, int(blockBytes/(s.size+s.heap/int64(len(s.s))+1)))
+	var buf []byte
+	var err error
+	for part := range slices.Chunk(s.s, at) {
+		if buf, err = ownRows(s.sizer, part, buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (s *states[K, C]) release() { s.s, s.heap = nil, 0 }
 
@@ -315,5 +339,6 @@ type spillOnly[R any] struct{ log *spillLog[R] }
 
 func (s spillOnly[R]) bytes(int, int) int64      { return s.log.taken }
 func (s spillOnly[R]) evict([]uint32, int) error { return nil }
+func (s spillOnly[R]) compact() error            { return nil }
 func (s spillOnly[R]) flush() error              { return s.log.flush() }
 func (s spillOnly[R]) release()                  {}

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// Grouper collects the values of each key, in the order of their arrival. It spills when the budget is used up; only the values
-// of a single key must fit in memory. A Grouper belongs to one goroutine.
+// Grouper collects the values of each key, in the order of their arrival. It spills when the budget is used up. Drained by Drain, the
+// values of a single key must fit in memory: if they do not the error is a [*OneKeyError]. By Groups they need not. A Grouper belongs
+// to one goroutine.
 type Grouper[K comparable, V any] struct {
 	*keyed[K]
 	values *values[K, V]
@@ -52,18 +53,36 @@ func (g *Grouper[K, V]) Drain() (Stream[Pair[K, []V]], error) {
 		}
 		return out
 	}
-	return drain(g.keyed, nil, emit, nil, func(bucket int) (Stream[Pair[K, []V]], io.Closer, error) {
-		inner, err := newGrouper[K, V](g.ctx, g.env, g.depth+1)
+	s := drain(g.keyed, nil, emit, nil, func(bucket int) (Stream[Pair[K, []V]], io.Closer, error) {
+		inner, err := g.inner(bucket)
 		if err != nil {
-			return nil, nil, err
-		}
-		closer := closing(inner.Close)
-		if err := g.values.replayBucket(bucket, inner.Add); err != nil {
-			return nil, closer, err
+			return nil, inner, err
 		}
 		s, err := inner.Drain()
-		return s, closer, err
-	}), nil
+		return s, inner, err
+	})
+	s.part = g.values.fitting
+	return s, nil
+}
+
+// inner is a Grouper of an evicted bucket. It must be closed, also after an error.
+func (g *Grouper[K, V]) inner(bucket int) (closingGrouper[K, V], error) {
+	inner, err := newGrouper[K, V](g.ctx, g.env, g.depth+1)
+	if err != nil {
+		return closingGrouper[K, V]{}, err
+	}
+	inner.streamed = g.streamed
+	return closingGrouper[K, V]{inner}, g.values.replayBucket(bucket, inner.Add)
+}
+
+// closingGrouper is a Grouper, or none, as an io.Closer.
+type closingGrouper[K comparable, V any] struct{ *Grouper[K, V] }
+
+func (c closingGrouper[K, V]) Close() error {
+	if c.Grouper != nil {
+		c.Grouper.Close()
+	}
+	return nil
 }
 
 // Close gives memory and disk back, drained or not. Calling it again does nothing.

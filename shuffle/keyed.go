@@ -3,6 +3,7 @@ package shuffle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
@@ -18,7 +19,8 @@ import (
 // evicted buckets one by one: each is replayed from disk into a new structure, which looks at the next six bits of the hash if it
 // has to evict in turn. Nothing of this shows in the result: every key meets the same values in the same order as in memory.
 //
-// Keys that cannot be told apart by more bits, a single one above all, are held beyond the budget: they must be in one place.
+// Keys that cannot be told apart by more bits, a single one above all, must be in one place: they may take all that the executor has, and
+// fail the task if that is not enough. Only a Grouper that is drained by [Grouper.Groups] sends them to disk as well, and streams them.
 const (
 	fanBits  = 6
 	fan      = 1 << fanBits
@@ -34,6 +36,8 @@ type column interface {
 	evict(ids []uint32, n int) error
 	// flush writes the rows staged for the spill file.
 	flush() error
+	// compact copies what the column holds out of the larger blocks that it may be part of.
+	compact() error
 	// release drops everything.
 	release()
 }
@@ -46,8 +50,11 @@ type keyed[K comparable] struct {
 	table    *table[K]
 	keySize  int64 // of the key itself, without what it points to
 	columns  []column
-	depth    int // how many times fanBits of the hash are settled
-	resident int // buckets in memory: [0, resident)
+	depth    int  // how many times fanBits of the hash are settled
+	resident int  // buckets in memory: [0, resident)
+	streamed bool // a single key may go to disk too
+	eased    bool // the columns were compacted, and nothing was evicted since
+	alike    [fan]alike
 	spill    *spillFile
 	extents  [fan][]spilled // what was written of each bucket, in order
 	stage    int64          // bytes a column may stage for the spill file; 0 until something is evicted
@@ -64,6 +71,22 @@ type keyed[K comparable] struct {
 type spilled struct {
 	kind int8
 	at   extent
+}
+
+// alike tells whether all rows written of a bucket have the same hash.
+type alike struct {
+	hash        uint64
+	some, mixed bool
+}
+
+// wrote notes the hash of a row of an evicted bucket.
+func (k *keyed[K]) wrote(bucket int, hash uint64) {
+	a := &k.alike[bucket]
+	if !a.some {
+		a.hash, a.some = hash, true
+	} else if a.hash != hash {
+		a.mixed = true
+	}
 }
 
 // remapHashes, if set, replaces the hashes of keys in structures made from then on: tests let keys collide with it.
@@ -113,16 +136,61 @@ func (k *keyed[K]) bytes(rows int) int64 {
 
 // room makes sure that rows more rows fit the budget, by eviction if it must.
 func (k *keyed[K]) room(rows int) error {
-	for !k.budget.fits(k.bytes(rows)) {
+	if k.budget.underPressure() {
+		if err := k.ease(); err != nil {
+			return err
+		}
+	}
+	for {
+		need := k.bytes(rows)
+		if k.budget.fits(need) {
+			return nil
+		}
 		evicted, err := k.evict()
 		if err != nil {
 			return err
 		}
-		if !evicted {
-			return nil
+		if evicted {
+			continue
+		}
+		if !k.budget.whole(need) {
+			return k.tooLarge(need)
+		}
+		return nil
+	}
+}
+
+// ease gives memory back that the process lacks though it was not counted: first by copying what is held out of larger blocks, and if
+// that was not enough, by eviction.
+func (k *keyed[K]) ease() error {
+	if k.eased && k.budget.granted > 0 {
+		_, err := k.evict()
+		return err
+	}
+	k.eased = true
+	for _, c := range k.columns {
+		if err := c.compact(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// tooLarge is the error of keys that cannot be divided.
+func (k *keyed[K]) tooLarge(need int64) error {
+	var key K
+	if len(k.table.keys) > 0 {
+		key = k.table.keys[0]
+	}
+	text := fmt.Sprintf("%+v", key)
+	if len(text) > 64 {
+		text = text[:64] + "..."
+	}
+	e := &OneKeyError{Partition: k.env.Partition, Key: text, Values: need}
+	if m, ok := k.budget.mem.(WholeMemory); ok {
+		e.Budget = m.Budget()
+	}
+	return fmt.Errorf("shuffle: %s: %w", k.spill.name, e)
 }
 
 // step returns how many of n rows to take at once, if one takes about size bytes: a step is a small part of what is held without
@@ -134,7 +202,7 @@ func (k *keyed[K]) step(n int, size int64) int {
 // evict moves the upper resident buckets to disk. It reports false if it cannot split the keys.
 func (k *keyed[K]) evict() (bool, error) {
 	t := k.table
-	if len(t.keys) < 2 || len(t.keys) < 2*k.stuck || k.depth >= maxDepth {
+	if len(t.keys) == 0 || !k.streamed && (len(t.keys) < 2 || len(t.keys) < 2*k.stuck || k.depth >= maxDepth) {
 		return false, nil
 	}
 	if err := context.Cause(k.ctx); err != nil {
@@ -156,7 +224,7 @@ func (k *keyed[K]) evict() (bool, error) {
 		kept += n
 		keep = b + 1
 	}
-	if kept == 0 {
+	if kept == 0 && !k.streamed {
 		k.stuck = len(t.keys)
 		return false, nil
 	}
@@ -180,7 +248,7 @@ func (k *keyed[K]) evict() (bool, error) {
 	}
 	t.keep(ids, int(n))
 	k.resident = keep
-	k.stuck = 0
+	k.stuck, k.eased = 0, false
 	k.budget.shrink(k.bytes(0))
 	return true, nil
 }
@@ -214,6 +282,7 @@ func splitRows[K comparable, V any](k *keyed[K], rows []Pair[K, V], scratch *[]P
 			kept = append(kept, rows[i])
 			continue
 		}
+		k.wrote(b, hashes[i])
 		if err := log.put(b, rows[i]); err != nil {
 			return nil, nil, err
 		}
@@ -346,22 +415,71 @@ func (r *replay[R]) each(at extent, buf *[]byte, f func([]R) error) error {
 		return err
 	}
 	for s := (&memorySource{buf: b}); ; {
-		block, err := s.next()
+		rows, err := r.rowsOf(s)
 		if err == io.EOF {
 			return nil
 		}
-		if err == nil {
-			err = verify(block)
-		}
-		if err == nil {
-			r.rows, err = r.blocks.decode(r.rows[:0], block)
-		}
 		if err != nil {
-			return diskError("read spill file", r.spill.place(), err)
-		}
-		if err := f(r.rows); err != nil {
 			return err
 		}
+		if err := f(rows); err != nil {
+			return err
+		}
+	}
+}
+
+// rowsOf returns the rows of the next block, or io.EOF.
+func (r *replay[R]) rowsOf(s *memorySource) ([]R, error) {
+	block, err := s.next()
+	if err == io.EOF {
+		return nil, err
+	}
+	if err == nil {
+		err = verify(block)
+	}
+	if err == nil {
+		r.rows, err = r.blocks.decode(r.rows[:0], block)
+	}
+	if err != nil {
+		return nil, diskError("read spill file", r.spill.place(), err)
+	}
+	return r.rows, nil
+}
+
+// extentRows streams the rows of one kind that were spilled of a bucket.
+type extentRows[R any] struct {
+	replay  *replay[R]
+	extents []spilled
+	kind    int8
+	buf     []byte
+	source  *memorySource // of the first of extents; nil before it is read
+}
+
+// Next implements Stream.
+func (e *extentRows[R]) Next() ([]R, error) {
+	for {
+		if e.source == nil {
+			for len(e.extents) > 0 && e.extents[0].kind != e.kind {
+				e.extents = e.extents[1:]
+			}
+			if len(e.extents) == 0 {
+				return nil, io.EOF
+			}
+			at := e.extents[0].at
+			e.extents = e.extents[1:]
+			if int64(cap(e.buf)) < at.n {
+				e.buf = make([]byte, at.n)
+			}
+			if err := e.replay.spill.read(e.buf[:at.n], at.off); err != nil {
+				return nil, err
+			}
+			e.source = &memorySource{buf: e.buf[:at.n]}
+		}
+		rows, err := e.replay.rowsOf(e.source)
+		if err != io.EOF {
+			return rows, err
+		}
+		e.source = nil
 	}
 }
 
@@ -372,6 +490,8 @@ type keyedStream[K comparable, R any] struct {
 	emit   func(ids []uint32, out []R) []R
 	more   func(out []R) []R // if emit may leave rows for later: the next of them, or none
 	open   func(bucket int) (Stream[R], io.Closer, error)
+	part   func(ids []uint32) int // how many of the keys to emit at once, at least one; nil for all
+	ids    []uint32               // to emit
 	bucket int
 	inner  Stream[R]
 	out    []R
@@ -380,11 +500,20 @@ type keyedStream[K comparable, R any] struct {
 const drainRows = 1024
 
 // drain prepares the stream. The tables' slots are given up first: from now on nothing is looked up.
-func drain[K comparable, R any](k *keyed[K], tie func([]entry), emit func([]uint32, []R) []R, more func([]R) []R, open func(int) (Stream[R], io.Closer, error)) Stream[R] {
+func drain[K comparable, R any](k *keyed[K], tie func([]entry), emit func([]uint32, []R) []R, more func([]R) []R, open func(int) (Stream[R], io.Closer, error)) *keyedStream[K, R] {
 	k.drained = true
 	k.err = errDrained
 	k.table.slots = nil
 	return &keyedStream[K, R]{k: k, order: orderHashes(k.table.hashes, fanBits*k.depth, tie), emit: emit, more: more, open: open, bucket: k.resident}
+}
+
+// leave gives up what is resident, and its memory.
+func (k *keyed[K]) leave() {
+	for _, c := range k.columns {
+		c.release()
+	}
+	k.table.reset(0)
+	k.budget.close()
 }
 
 // ready flushes the columns before a drain and checks that there was none yet.
@@ -432,12 +561,21 @@ func (s *keyedStream[K, R]) next() ([]R, error) {
 					continue
 				}
 			}
-			ids := s.order.batch()
-			if ids == nil {
-				s.order = nil
+			if len(s.ids) == 0 {
+				if s.ids = s.order.batch(); s.ids == nil {
+					s.order = nil
+					break
+				}
+			}
+			n := len(s.ids)
+			if s.part != nil {
+				n = s.part(s.ids)
+			}
+			s.out = s.emit(s.ids[:n], s.out)
+			large := n < len(s.ids)
+			if s.ids = s.ids[n:]; large {
 				break
 			}
-			s.out = s.emit(ids, s.out)
 		}
 		if len(s.out) > 0 {
 			return s.out, nil
@@ -445,11 +583,7 @@ func (s *keyedStream[K, R]) next() ([]R, error) {
 	}
 	for {
 		if s.inner == nil {
-			for _, c := range k.columns {
-				c.release()
-			}
-			k.table.reset(0)
-			k.budget.close()
+			k.leave()
 			for s.bucket < fan && len(k.extents[s.bucket]) == 0 {
 				s.bucket++
 			}

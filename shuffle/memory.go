@@ -19,6 +19,8 @@ const (
 // budget is the memory of one structure: a floor that is free and what env.Memory granted on top.
 type budget struct {
 	mem     Memory
+	press   PressedMemory // mem, if it is one
+	pressed uint32        // the last that was heeded
 	metrics *Metrics
 	floor   int64
 	granted int64
@@ -33,7 +35,56 @@ func newBudget(env *Env) budget {
 	if floor <= 0 {
 		floor = memoryFloor
 	}
-	return budget{mem: mem, metrics: env.Metrics, floor: floor}
+	b := budget{mem: mem, metrics: env.Metrics, floor: floor}
+	if press, ok := mem.(PressedMemory); ok {
+		b.press, b.pressed = press, press.Pressure()
+	}
+	return b
+}
+
+// underPressure reports, once each time, that the process holds more than it should.
+func (b *budget) underPressure() bool {
+	if b.press == nil {
+		return false
+	}
+	now := b.press.Pressure()
+	if now == b.pressed {
+		return false
+	}
+	b.pressed = now
+	return true
+}
+
+// whole is fits for what cannot be divided: it may take all that the executor has. Memory that sets no such bound grants it.
+func (b *budget) whole(total int64) bool {
+	short := total - b.floor - b.granted
+	if short <= 0 {
+		return true
+	}
+	m, ok := b.mem.(WholeMemory)
+	if !ok {
+		return true
+	}
+	if !m.AcquireWhole(short) {
+		return false
+	}
+	b.granted += short
+	b.count(short)
+	return true
+}
+
+// OneKeyError says that the values of one key, which must be in one place, are more than the memory of an executor can hold.
+type OneKeyError struct {
+	Partition int    // of the task
+	Key       string // as text, cut off where it is long
+	Values    int64  // bytes of its values so far
+	Budget    int64  // bytes that the executor has for them and all else
+}
+
+// Error names the key, the sizes and the remedies.
+func (e *OneKeyError) Error() string {
+	return fmt.Sprintf("partition %d: the values of key %s take %d MiB so far, and the executor has %d MiB for all that its tasks and cached blocks hold: "+
+		"fold them (ReduceByKey, AggregateByKey), stream them (MapGroups, FlatMapGroups), or give executors more memory", e.Partition, e.Key, e.Values>>20, e.Budget>>20)
 }
 
 // fits reports whether the structure may hold total bytes, asking for more if it must. What was granted in vain is given back

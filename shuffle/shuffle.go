@@ -56,6 +56,22 @@ type Memory interface {
 	Release(n int64)
 }
 
+// WholeMemory is a Memory that may give a structure what it cannot divide, such as the values of one key, beyond the task's share.
+type WholeMemory interface {
+	Memory
+	// AcquireWhole asks for n more bytes, all or none, and reports whether they were granted.
+	AcquireWhole(n int64) bool
+	// Budget is all that there is.
+	Budget() int64
+}
+
+// PressedMemory is a Memory that knows what the process really holds. Structures that see another number than before give back what
+// they can: what they hold may keep far more alive than they were granted.
+type PressedMemory interface {
+	Memory
+	Pressure() uint32
+}
+
 // Unlimited is a Memory that grants everything, for tests and small tools.
 type Unlimited struct{}
 
@@ -132,6 +148,7 @@ type Env struct {
 	MaxBytesInFlight int64    // fetched and not yet consumed, per reduce task; 0 means 48 MiB
 	Fetcher          Fetcher  // nil where every output is on this host
 	Metrics          *Metrics // nil if nobody counts
+	Partition        int      // that the task computes, for errors
 }
 
 // Metrics counts what the shuffles of one task did. It belongs to one goroutine.

@@ -88,6 +88,11 @@ func (s *Sorter[T]) Add(rows []T) error {
 }
 
 func (s *Sorter[T]) add(rows []T) error {
+	if s.budget.underPressure() && s.budget.granted > 0 {
+		if err := s.spillRun(); err != nil {
+			return err
+		}
+	}
 	for len(rows) > 0 {
 		if s.n&(sortLen-1) == 0 {
 			// One more piece must fit; the first one grows as it must, since many sorters stay small.

@@ -1,6 +1,9 @@
 package shuffle
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/spark-go/spark-go/shuffle/codec"
 )
 
@@ -17,6 +20,8 @@ type values[K comparable, V any] struct {
 	sampled int             // values until the next sample
 	log     *spillLog[Pair[K, V]]
 	scratch []Pair[K, V]
+	kept    []V    // values of a batch whose other rows go to disk
+	copies  []byte // scratch of own
 
 	// While draining: the positions of the values of key id are at[starts[id]:starts[id+1]].
 	starts []uint32
@@ -71,18 +76,42 @@ func (v *values[K, V]) add(rows []Pair[K, V], known bool) error {
 			k.table.reserve(len(batch))
 			lookup(k.table, batch, hashes, ids)
 		}
+		vals, err := v.separate(batch)
+		if err != nil {
+			return err
+		}
 		for i, id := range ids {
-			if id != noID {
-				p := v.last()
-				p.ids = append(p.ids, id)
-				p.vals = append(p.vals, batch[i].Value)
-				v.n++
+			if id == noID {
+				continue
 			}
+			p := v.last()
+			p.ids = append(p.ids, id)
+			if vals != nil {
+				p.vals = append(p.vals, vals[i])
+			} else {
+				p.vals = append(p.vals, batch[i].Value)
+			}
+			v.n++
 		}
 		v.sampled -= len(batch)
 		v.heap += int64(v.perHeap * float64(len(batch)))
 	}
 	return nil
+}
+
+// separate returns copies of the values of rows that came among others, which went to disk; nil if the values can be kept as they are.
+func (v *values[K, V]) separate(batch []Pair[K, V]) ([]V, error) {
+	if v.sizer == nil || v.k.resident == fan || len(batch) == 0 {
+		return nil, nil
+	}
+	v.kept = v.kept[:0]
+	for i := range batch {
+		v.kept = append(v.kept, batch[i].Value)
+	}
+	if err := v.own(v.kept); err != nil {
+		return nil, err
+	}
+	return v.kept, nil
 }
 
 // last returns the piece that takes the next value.
@@ -123,7 +152,9 @@ func (v *values[K, V]) evict(ids []uint32, _ int) error {
 		for i, old := range p.ids {
 			id := ids[old]
 			if id == noID {
-				if err := v.log.put(v.k.bucket(t.hashes[old]), Pair[K, V]{t.keys[old], p.vals[i]}); err != nil {
+				b := v.k.bucket(t.hashes[old])
+				v.k.wrote(b, t.hashes[old])
+				if err := v.log.put(b, Pair[K, V]{t.keys[old], p.vals[i]}); err != nil {
 					return err
 				}
 				continue
@@ -145,7 +176,45 @@ func (v *values[K, V]) evict(ids []uint32, _ int) error {
 		clear(p.vals[tail:])
 		p.ids, p.vals = p.ids[:tail], p.vals[:tail]
 	}
+	return v.compact()
+}
+
+// compact makes copies of what the values point to. Rows of a block share memory: one of them keeps all of it alive, so that without this
+// eviction of the others would free nothing.
+func (v *values[K, V]) compact() error {
+	if v.sizer == nil || v.n == 0 {
+		return nil
+	}
+	at := max(1, int(blockBytes/(v.size+int64(v.heap)/int64(v.n)+1)))
+	for _, p := range v.pieces {
+		for vals := range slices.Chunk(p.vals, at) {
+			if err := v.own(vals); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// own replaces values by copies that share no memory with anything else.
+func (v *values[K, V]) own(vals []V) (err error) {
+	v.copies, err = ownRows(v.sizer, vals, v.copies)
+	return err
+}
+
+// ownRows replaces rows by copies that share memory only with each other. buf is scratch.
+func ownRows[R any](c *codec.Codec[R], rows []R, buf []byte) ([]byte, error) {
+	buf, err := c.Append(buf[:0], rows)
+	if err != nil {
+		return nil, fmt.Errorf("shuffle: copy rows: %w", err)
+	}
+	if _, _, err = c.Decode(rows[:0:len(rows)], buf); err != nil {
+		return nil, fmt.Errorf("shuffle: copy rows: %w", err)
+	}
+	if cap(buf) > 2*blockBytes {
+		buf = nil
+	}
+	return buf, nil
 }
 
 func (v *values[K, V]) flush() error { return v.log.flush() }
@@ -208,6 +277,20 @@ func (v *values[K, V]) count(ids []uint32) int {
 		n += int(v.starts[id+1] - v.starts[id])
 	}
 	return n
+}
+
+// gatherBytes is about how much of the values of several keys is gathered at once.
+const gatherBytes = 1 << 20
+
+// fitting returns how many of the keys to gather at once, at least one.
+func (v *values[K, V]) fitting(ids []uint32) int {
+	most, n := max(1, gatherBytes/int(v.size+int64(v.perHeap)+1)), 0
+	for i, id := range ids {
+		if n += int(v.starts[id+1] - v.starts[id]); n > most && i > 0 {
+			return i
+		}
+	}
+	return len(ids)
 }
 
 // gather returns the values of the keys, key after key, in buf if it is large enough. Finding positions and fetching values are
