@@ -89,6 +89,7 @@ var examples = []struct {
 	{"logistic", []string{"loss", "log_loss", "accuracy", "auc", "iterations", "coefficients_norm2", "intercept", "classes"}},
 	{"kmeans", []string{"cost", "iterations", "sizes"}},
 	{"randomforest", []string{"accuracy", "features_importance", "nodes"}},
+	{"pipeline", []string{"best", "metrics", "points", "predicted"}},
 }
 
 func TestReports(t *testing.T) {
@@ -174,6 +175,10 @@ func TestRefusals(t *testing.T) {
 		{"task", "randomforest", []string{"--task", "guess"}, 2, []string{`"guess"`, "classification or regression"}},
 		{"test alone", "randomforest", []string{"--test", ratings}, 2, []string{"--train and --test"}},
 		{"bins", "randomforest", []string{"--bins", "1"}, 2, []string{"--bins", "at least 2"}},
+		{"pipeline task", "pipeline", []string{"--task", "guess"}, 2, []string{`"guess"`, "classification or regression"}},
+		{"metric", "pipeline", []string{"--metric", "rmse"}, 2, []string{`"rmse"`, "logLoss"}},
+		{"folds", "pipeline", []string{"--folds", "1"}, 2, []string{"--folds", "at least 2"}},
+		{"test without train", "logistic", []string{"--test", ratings}, 2, []string{"--test goes with --train"}},
 		{"master", "sort", []string{"--master", "locl[2]"}, 1, []string{"locl[2]", "local[N]"}},
 
 		{"missing text", "wordcount", []string{"--input", filepath.Join(dir, "nix")}, 1, []string{"nix", "does not exist"}},
@@ -194,6 +199,14 @@ func TestRefusals(t *testing.T) {
 		{"no place for the model", "als", []string{"--save", filepath.Join(words, "model")}, 1, []string{words, "save model"}},
 
 		{"no place for the forest", "randomforest", []string{"--save", filepath.Join(words, "model")}, 1, []string{words}},
+
+		{"no place for the pipeline", "pipeline", []string{"--save", filepath.Join(words, "model")}, 1, []string{words, "save model"}},
+		{"nothing to predict", "pipeline", []string{"--label-col", "name"}, 1, []string{`"name"`, "species, island, bill_length_mm"}},
+		{"no such column to leave out", "pipeline", []string{"--exclude", "name"}, 1, []string{`"name"`, "species, island"}},
+		{"numbers that are text", "pipeline", []string{"--task", "regression"}, 1, []string{`"sex"`, "give a number"}},
+		{"nothing to predict from", "pipeline", []string{"--exclude", "species,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,year"}, 1, []string{`"sex"`, "nothing to predict"}},
+		{"empty table", "pipeline", []string{"--input", empty}, 1, []string{empty}},
+		{"no rows", "pipeline", []string{"--input", parquetFile[shop](t, nil), "--label-col", "shop"}, 1, []string{"file.parquet", `"shop"`, "no row"}},
 
 		{"no such label", "randomforest", []string{"--label-col", "class"}, 1, []string{`"class"`, "label, f1, f2, f3, f4"}},
 		{"no such category", "randomforest", []string{"--categorical", "f1,f9"}, 1, []string{"f1"}},

@@ -9,16 +9,14 @@ import (
 
 	"github.com/spark-go/spark-go/examples/internal/job"
 	"github.com/spark-go/spark-go/io/parquetio"
-	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/mllib/recommendation"
 	"github.com/spark-go/spark-go/rdd"
 )
 
 // options is the command line.
 type options struct {
-	input, train, test              string
+	job.Inputs
 	user, item, rating              string
-	fraction                        float64
 	rank, iterations, seed          int
 	reg, alpha                      float64
 	implicit, nonnegative, keepCold bool
@@ -31,10 +29,7 @@ func main() {
 	j := job.New("als", "trains a recommender on ratings by alternating least squares and evaluates it")
 	var o options
 	var cold string
-	j.Input(&o.input, "input", "examples/testdata/ratings.parquet", "ratings as Parquet, of which some are held out for the test: a `URI`, directory, glob or comma list")
-	j.Float(&o.fraction, "test-fraction", 0.2, 0, 0.99, "hold out this `share` of the input")
-	j.String(&o.train, "train", "", "train on this `URI` instead")
-	j.String(&o.test, "test", "", "and test on this `URI`")
+	j.Inputs(&o.Inputs, "examples/testdata/ratings.parquet", "ratings as Parquet")
 	j.String(&o.user, "user-col", "userId", "`column` of users: whole numbers or text")
 	j.String(&o.item, "item-col", "itemId", "`column` of items: whole numbers or text")
 	j.String(&o.rating, "rating-col", "rating", "`column` of ratings: numbers")
@@ -47,26 +42,17 @@ func main() {
 	j.Bool(&o.nonnegative, "nonnegative", "keep all vectors non-negative")
 	j.String(&cold, "cold-start", "drop", "ratings of users and items that are not in the training data: `drop` leaves them out of the test, nan makes its result NaN")
 	j.Int(&o.recommend, "recommend", 0, 0, "recommend `N` items that they have not rated to each of the first 10 users")
-	j.String(&o.save, "save", "", "write the model to the file `URI`")
+	j.Model(&o.save)
 	j.Checkpoints(&o.checkpoints, &o.interval, "iterations")
 	j.Parse()
-	switch o.keepCold = cold == "nan"; {
-	case cold != "drop" && cold != "nan":
+	if o.keepCold = cold == "nan"; !o.keepCold && cold != "drop" {
 		j.Usage("--cold-start %q: give drop or nan", cold)
-	case (o.train == "") != (o.test == ""):
-		j.Usage("--train and --test go together: give both, or --input")
-	case o.train != "" && (j.Given("input") || j.Given("test-fraction")):
-		j.Usage("--input and --test-fraction do not go with --train and --test: give one or the other")
-	}
-	inputs := []string{o.input}
-	if o.train != "" {
-		o.input, inputs = "", []string{o.train, o.test}
 	}
 	sc := j.Start()
 	ctx := context.Background()
 
 	var kinds [2]parquetio.Kind
-	for i, in := range inputs {
+	for i, in := range o.All() {
 		user, err := job.IDKind(ctx, in, o.user)
 		j.Check(err)
 		item, err := job.IDKind(ctx, in, o.item)
@@ -76,7 +62,7 @@ func main() {
 		if here := [2]parquetio.Kind{user, item}; i == 0 {
 			kinds = here
 		} else if kinds != here {
-			j.Fail("users and items are %v in %s and %v in %s: give inputs of the same types", kinds, o.train, here, o.test)
+			j.Fail("users and items are %v in %s and %v in %s: give inputs of the same types", kinds, o.Train, here, o.Test)
 		}
 	}
 	run := map[[2]parquetio.Kind]func(context.Context, *job.Job, rdd.Session, options) error{
@@ -93,11 +79,6 @@ func main() {
 // type arguments and could not travel to other processes.
 
 func run[U, I job.ID](ctx context.Context, j *job.Job, sc rdd.Session, o options) error {
-	if o.save != "" {
-		if err := modelfile.CanSave(ctx, o.save); err != nil {
-			return err
-		}
-	}
 	train, test := load[U, I](sc, o)
 	trainRows, err := train.Count(ctx)
 	if err != nil {
@@ -177,10 +158,10 @@ func load[U, I job.ID](sc rdd.Session, o options) (train, test rdd.RDD[recommend
 		batches := parquetio.ReadColumns(sc, uri, []parquetio.Select{{Name: o.user}, {Name: o.item}, {Name: o.rating, Kind: parquetio.Float64}})
 		return rdd.FlatMap(batches, rdd.Call(ratings[U, I]{}))
 	}
-	if o.train != "" {
-		train, test = read(o.train), read(o.test)
+	if o.Train != "" {
+		train, test = read(o.Train), read(o.Test)
 	} else {
-		parts := rdd.RandomSplit(read(o.input), []float64{1 - o.fraction, o.fraction}, uint64(o.seed))
+		parts := rdd.RandomSplit(read(o.Input), []float64{1 - o.Fraction, o.Fraction}, uint64(o.seed))
 		train, test = parts[0], parts[1]
 	}
 	return train.Persist(rdd.MemoryAndDisk), test.Persist(rdd.MemoryAndDisk)

@@ -11,7 +11,6 @@ import (
 	"github.com/spark-go/spark-go/io/parquetio"
 	"github.com/spark-go/spark-go/mllib/clustering"
 	"github.com/spark-go/spark-go/mllib/feature"
-	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/rdd"
 )
 
@@ -28,7 +27,7 @@ func main() {
 	j.Float(&tol, "tol", 1e-4, 0, math.MaxFloat64, "end when no centre moves further than this `distance`")
 	j.String(&initial, "init", string(clustering.KMeansParallel), "how the first centres are found: `mode` k-means||, k-means++ or random")
 	j.Int(&seed, "seed", 42, math.MinInt, "`seed` of the first centres")
-	j.String(&save, "save", "", "write the model to the file `URI`")
+	j.Model(&save)
 	j.Checkpoints(&checkpoints, &interval, "iterations")
 	j.Parse()
 	if features != "" && exclude != "" {
@@ -39,9 +38,6 @@ func main() {
 	}
 	sc := j.Start()
 	ctx := context.Background()
-	if save != "" {
-		j.Check(modelfile.CanSave(ctx, save))
-	}
 
 	columns := feature.Columns{List: features}
 	if features == "" {

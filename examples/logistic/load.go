@@ -25,10 +25,7 @@ type dataset struct {
 
 // loadParquet finds the columns and the classes of the training data.
 func loadParquet(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d dataset, err error) {
-	uri := o.train
-	if uri == "" {
-		uri = o.input
-	}
+	uri := o.Source()
 	schema, err := parquetio.ReadSchema(ctx, uri)
 	if err != nil {
 		return d, err
@@ -44,7 +41,7 @@ func loadParquet(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d
 		return d, err
 	}
 	if c.Sparse {
-		for _, in := range []string{uri, o.test} {
+		for _, in := range []string{uri, o.Test} {
 			if in == "" {
 				continue
 			}
@@ -55,14 +52,14 @@ func loadParquet(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d
 			c.Size = max(c.Size, size)
 		}
 	}
-	testURI, test := o.test, c
+	testURI, test := o.Test, c
 	if c.Texts == nil && c.Numbers == nil && len(d.labels) == 2 {
 		test.Numbers = []float64{0, 1} // it may say -1 for 0
 	}
-	if o.train == "" && o.fraction > 0 {
+	if o.Train == "" && o.Fraction > 0 {
 		testURI = uri
-		c.From, c.To = 0, 1-o.fraction
-		test.From, test.To = 1-o.fraction, 1
+		c.From, c.To = 0, 1-o.Fraction
+		test.From, test.To = 1-o.Fraction, 1
 	}
 	if d.train, err = feature.ReadBlocks(ctx, sc, uri, c, j.Partitions()...); err != nil {
 		return d, err
@@ -203,12 +200,10 @@ func addNumbers(a, b map[float64]int64) map[float64]int64 {
 
 // loadLibSVM reads rows of sparse features.
 func loadLibSVM(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d dataset, err error) {
-	uri := o.train
-	if uri == "" {
-		if uri = o.input; !j.Given("input") {
-			return d, errors.New("there is no default input in this format: name one with --input or --train")
-		}
+	if o.Train == "" && !j.Given("input") {
+		return d, errors.New("there is no default input in this format: name one with --input or --train")
 	}
+	uri := o.Source()
 	rows := libsvmio.Read(sc, uri, j.Partitions()...)
 	shape, err := libsvmio.Look(ctx, rows)
 	if err != nil {
@@ -223,8 +218,8 @@ func loadLibSVM(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d 
 	}
 	d.labels = numberNames(shape.Labels)
 	switch {
-	case o.test != "":
-		test := libsvmio.Read(sc, o.test, j.Partitions()...)
+	case o.Test != "":
+		test := libsvmio.Read(sc, o.Test, j.Partitions()...)
 		there, err := libsvmio.Look(ctx, test)
 		if err != nil {
 			return d, err
@@ -232,13 +227,13 @@ func loadLibSVM(ctx context.Context, j *job.Job, sc rdd.Session, o *options) (d 
 		other, has := feature.OtherNegative(shape.Labels)
 		for _, x := range there.Labels {
 			if !slices.Contains(shape.Labels, x) && (!has || x != other) {
-				return d, fmt.Errorf("%s has label %v, which %s does not: train with all labels", o.test, x, uri)
+				return d, fmt.Errorf("%s has label %v, which %s does not: train with all labels", o.Test, x, uri)
 			}
 		}
 		maker.Size = max(maker.Size, there.Features)
 		d.train, d.test = maker.blocks(rows), maker.blocks(test)
-	case o.train == "" && o.fraction > 0:
-		parts := rdd.RandomSplit(rows, []float64{1 - o.fraction, o.fraction}, uint64(o.seed))
+	case o.Train == "" && o.Fraction > 0:
+		parts := rdd.RandomSplit(rows, []float64{1 - o.Fraction, o.Fraction}, uint64(o.seed))
 		d.train, d.test = maker.blocks(parts[0]), maker.blocks(parts[1])
 	default:
 		d.train = maker.blocks(rows)

@@ -8,14 +8,12 @@ import (
 	"github.com/spark-go/spark-go/examples/internal/job"
 	"github.com/spark-go/spark-go/mllib/classification"
 	"github.com/spark-go/spark-go/mllib/linalg"
-	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/rdd"
 )
 
 // options is the command line.
 type options struct {
-	input, train, test            string
-	fraction                      float64
+	job.Inputs
 	format                        string
 	label, features, weight       string
 	sparse                        bool
@@ -28,11 +26,8 @@ type options struct {
 
 func main() {
 	j := job.New("logistic", "trains a classifier by logistic regression and evaluates it")
-	var o options
-	j.Input(&o.input, "input", "examples/testdata/binary.parquet", "labelled rows, of which some are held out for the test: a `URI`, directory, glob or comma list")
-	j.Float(&o.fraction, "test-fraction", 0.2, 0, 0.99, "hold out this `share` of the input")
-	j.String(&o.train, "train", "", "train on this `URI` instead")
-	j.String(&o.test, "test", "", "and test on this `URI`; default: on what it is trained on")
+	o := options{Inputs: job.Inputs{TrainAlone: true}}
+	j.Inputs(&o.Inputs, "examples/testdata/binary.parquet", "labelled rows")
 	j.String(&o.format, "format", "parquet", "`format` of the inputs: parquet or libsvm")
 	j.String(&o.label, "label-col", "label", "`column` of classes: numbers or text")
 	j.String(&o.features, "features-col", "", "`column` of lists of features (default: every other column of numbers)")
@@ -46,7 +41,7 @@ func main() {
 	j.Switch(&o.fitIntercept, "fit-intercept", true, "fit intercepts")
 	j.String(&o.family, "family", "auto", "`family` of the model: auto, binomial or multinomial")
 	j.Int(&o.seed, "seed", 42, math.MinInt, "`seed` of the split")
-	j.String(&o.save, "save", "", "write the model to the file `URI`")
+	j.Model(&o.save)
 	j.Checkpoints(&o.checkpoints, &o.interval, "iterations")
 	j.Parse()
 	switch {
@@ -58,13 +53,6 @@ func main() {
 		j.Usage("--sparse is about lists: name their column with --features-col")
 	case o.format == "libsvm" && (o.sparse || o.features != "" || o.weight != "" || j.Given("label-col")):
 		j.Usage("libsvm files have no columns: leave --label-col, --features-col, --weight-col and --sparse out")
-	case o.train != "" && (j.Given("input") || j.Given("test-fraction")):
-		j.Usage("--input and --test-fraction do not go with --train: give one or the other")
-	case o.test != "" && o.train == "":
-		j.Usage("--test goes with --train: give both, or --input")
-	}
-	if o.train != "" {
-		o.input = ""
 	}
 	sc := j.Start()
 	j.Check(run(context.Background(), j, sc, &o))
@@ -72,11 +60,6 @@ func main() {
 }
 
 func run(ctx context.Context, j *job.Job, sc rdd.Session, o *options) error {
-	if o.save != "" {
-		if err := modelfile.CanSave(ctx, o.save); err != nil {
-			return err
-		}
-	}
 	load := loadParquet
 	if o.format == "libsvm" {
 		load = loadLibSVM

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spark-go/spark-go/examples/internal/job"
 	"github.com/spark-go/spark-go/io/parquetio"
 	"github.com/spark-go/spark-go/mllib/tree"
 	"github.com/spark-go/spark-go/rdd"
@@ -56,7 +57,10 @@ func describe(ctx context.Context, sc rdd.Session, uri string, o options) (*tabl
 		return nil, err
 	}
 	t := &table{label: o.label}
-	categorical := columnList(o.categorical)
+	categorical := map[string]bool{}
+	for _, name := range job.List(o.categorical) {
+		categorical[name] = true
+	}
 	var all []string
 	for _, field := range schema.Fields {
 		all = append(all, field.Name)
@@ -186,10 +190,10 @@ func (t *table) load(ctx context.Context, sc rdd.Session, o options, partitions 
 		}
 		return rdd.Map(batches, rdd.Call(enc))
 	}
-	if o.train != "" {
-		train, test = read(o.train), read(o.test)
+	if o.Train != "" {
+		train, test = read(o.Train), read(o.Test)
 	} else {
-		all := read(o.input)
+		all := read(o.Input)
 		train, test = part(all, o, false), part(all, o, true)
 	}
 	if err := train.Err(); err != nil {
@@ -259,6 +263,6 @@ func (e encoder) Call(b parquetio.Batch) tree.Columns {
 
 // part keeps the rows of the test, or the others.
 func part(all rdd.RDD[tree.Columns], o options, test bool) rdd.RDD[tree.Columns] {
-	op := partOp{All: all, Seed: uint64(o.seed), Share: o.fraction, Test: test}
+	op := partOp{All: all, Seed: uint64(o.seed), Share: o.Fraction, Test: test}
 	return rdd.New(all.Session(), "Split", rdd.Op[tree.Columns](op), all.NumPartitions(), all.Err(), rdd.Narrow{Node: all.Node()})
 }

@@ -6,18 +6,15 @@ import (
 	"context"
 	"errors"
 	"math"
-	"strings"
 
 	"github.com/spark-go/spark-go/examples/internal/job"
-	"github.com/spark-go/spark-go/mllib/modelfile"
 	"github.com/spark-go/spark-go/mllib/tree"
 	"github.com/spark-go/spark-go/rdd"
 )
 
 // options is the command line.
 type options struct {
-	input, train, test   string
-	fraction             float64
+	job.Inputs
 	label, task, subsets string
 	trees, depth, bins   int
 	seed                 int
@@ -29,10 +26,7 @@ type options struct {
 func main() {
 	j := job.New("randomforest", "trains a random forest on a table and evaluates it")
 	var o options
-	j.Input(&o.input, "input", "examples/testdata/multiclass.parquet", "a table as Parquet, of which some rows are held out for the test: a `URI`, directory, glob or comma list")
-	j.Float(&o.fraction, "test-fraction", 0.2, 0, 0.99, "hold out this `share` of the input")
-	j.String(&o.train, "train", "", "train on this `URI` instead")
-	j.String(&o.test, "test", "", "and test on this `URI`")
+	j.Inputs(&o.Inputs, "examples/testdata/multiclass.parquet", "a table as Parquet")
 	j.String(&o.label, "label-col", "label", "`column` to predict: classes as whole numbers from 0 or as text, or with --task regression numbers")
 	j.String(&o.task, "task", "classification", "`classification` or regression")
 	j.Int(&o.trees, "trees", 20, 1, "`N` trees")
@@ -41,19 +35,11 @@ func main() {
 	j.String(&o.subsets, "subsets", "auto", "columns that each node chooses from: `auto`, all, sqrt, log2, onethird, a number or a fraction")
 	j.String(&o.categorical, "categorical", "", "comma list of `columns` that hold categories, as text or numbers; all other columns of numbers are used as such, other text is left out")
 	j.Int(&o.seed, "seed", 42, math.MinInt, "`seed` of the split, the bootstrap and the subsets")
-	j.String(&o.save, "save", "", "write the model to the file `URI`")
+	j.Model(&o.save)
 	j.Checkpoints(&o.checkpoints, &o.interval, "trees")
 	j.Parse()
-	switch {
-	case o.task != "classification" && o.task != "regression":
+	if o.task != "classification" && o.task != "regression" {
 		j.Usage("--task %q: give classification or regression", o.task)
-	case (o.train == "") != (o.test == ""):
-		j.Usage("--train and --test go together: give both, or --input")
-	case o.train != "" && (j.Given("input") || j.Given("test-fraction")):
-		j.Usage("--input and --test-fraction do not go with --train and --test: give one or the other")
-	}
-	if o.train != "" {
-		o.input = ""
 	}
 	sc := j.Start()
 	j.Check(run(context.Background(), j, sc, o))
@@ -61,16 +47,7 @@ func main() {
 }
 
 func run(ctx context.Context, j *job.Job, sc rdd.Session, o options) error {
-	if o.save != "" {
-		if err := modelfile.CanSave(ctx, o.save); err != nil {
-			return err
-		}
-	}
-	source := o.train
-	if source == "" {
-		source = o.input
-	}
-	t, err := describe(ctx, sc, source, o)
+	t, err := describe(ctx, sc, o.Source(), o)
 	if err != nil {
 		return err
 	}
@@ -169,15 +146,4 @@ func (m model) save(ctx context.Context, uri string) error {
 		return m.Regression.Save(ctx, uri)
 	}
 	return m.Classes.Save(ctx, uri)
-}
-
-// columnList is a comma list as the set of its names.
-func columnList(s string) map[string]bool {
-	names := map[string]bool{}
-	for _, name := range strings.Split(s, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			names[name] = true
-		}
-	}
-	return names
 }

@@ -14,11 +14,10 @@ var nan = math.NaN()
 
 // Table is the rows that a pipeline trains on or scores: a dataset of structs, or Parquet files. A pipeline reads only the columns that it uses.
 type Table struct {
-	schema  Schema
-	session rdd.Session
-	read    func(columns Schema) (rdd.RDD[parquetio.Batch], error)
-	err     error
-	kept    bool // its columns are cached already
+	schema Schema
+	read   func(columns Schema) (rdd.RDD[parquetio.Batch], error)
+	err    error
+	kept   bool // its columns are cached already
 }
 
 // Rows makes a table of a dataset of structs; see [SchemaOf].
@@ -27,7 +26,7 @@ func Rows[T any](rows rdd.RDD[T]) Table {
 	if err == nil {
 		err = rows.Err()
 	}
-	return Table{schema: schema, session: rows.Session(), err: err, read: func(columns Schema) (rdd.RDD[parquetio.Batch], error) {
+	return Table{schema: schema, err: err, read: func(columns Schema) (rdd.RDD[parquetio.Batch], error) {
 		if _, err := choose(reflect.TypeFor[T](), columns); err != nil {
 			return rdd.RDD[parquetio.Batch]{}, err
 		}
@@ -42,7 +41,7 @@ func ReadParquet(ctx context.Context, s rdd.Session, uri string, minPartitions .
 	if err != nil {
 		return Table{}, err
 	}
-	return Table{schema: schema, session: s, read: func(columns Schema) (rdd.RDD[parquetio.Batch], error) {
+	return Table{schema: schema, read: func(columns Schema) (rdd.RDD[parquetio.Batch], error) {
 		selected := make([]parquetio.Select, len(columns))
 		for i, c := range columns {
 			f, ok := schema.Field(c.Name)

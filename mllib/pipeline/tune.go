@@ -80,9 +80,6 @@ type search struct {
 	tests       []part
 }
 
-// part is the rows whose number, drawn from 0 to 1, lies from From up to but not including To.
-type part struct{ From, To float64 }
-
 func (s search) run(ctx context.Context, t Table, points []Point) (*Tuned, error) {
 	s.seed, s.parallelism = cmp.Or(s.seed, 42), cmp.Or(s.parallelism, 1)
 	if s.parallelism < 1 {
@@ -266,94 +263,15 @@ func (k *kept) classes(ctx context.Context, label string) ([]string, error) {
 
 // table is the rows of a test, or with test false all others. Columns of the cached batches are handed on as they are.
 func (k *kept) table(of part, test bool, seed int64) Table {
-	return Table{schema: k.schema, session: k.batches.Session(), kept: true, read: func(columns Schema) (rdd.RDD[parquetio.Batch], error) {
-		op := partOp{Batches: k.batches, Of: of, Test: test, Seed: seed}
+	all := Table{schema: k.schema, kept: true, read: func(columns Schema) (rdd.RDD[parquetio.Batch], error) {
+		op := chooseOp{Batches: k.batches}
 		for _, c := range columns {
 			op.Columns = append(op.Columns, slices.Index(k.schema, c))
-			if slices.Contains(op.Columns, -1) {
-				return k.batches, fmt.Errorf("column %q is not kept", c.Name)
-			}
 		}
-		return rdd.New(k.batches.Session(), "PipelineFold", rdd.Op[parquetio.Batch](op), k.batches.NumPartitions(), nil, rdd.Narrow{Node: k.batches.Node()}), nil
+		if slices.Contains(op.Columns, -1) {
+			return k.batches, fmt.Errorf("columns %s are not all kept: %s are", list(columns.Names()), list(k.schema.Names()))
+		}
+		return op.dataset(), nil
 	}}
-}
-
-// partOp takes a part of the rows of each partition, or the others. Which a row belongs to follows from the seed, the partition and its place there.
-type partOp struct {
-	Batches rdd.RDD[parquetio.Batch]
-	Columns []int
-	Of      part
-	Test    bool
-	Seed    int64
-}
-
-// Compute implements rdd.Op.
-func (o partOp) Compute(t *rdd.Task, p int) (rdd.Stream[parquetio.Batch], error) {
-	in, err := o.Batches.Compute(t, p)
-	return &partStream{op: o, in: in, seed: mix(mix(uint64(o.Seed)) + uint64(p))}, err
-}
-
-type partStream struct {
-	op   partOp
-	in   rdd.Stream[parquetio.Batch]
-	seed uint64 // of the partition
-	seen uint64
-	out  []parquetio.Batch
-	keep []int32
-}
-
-// mix spreads the bits of a number (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
-// Next implements rdd.Stream.
-func (s *partStream) Next() ([]parquetio.Batch, error) {
-	batches, err := s.in.Next()
-	if err != nil {
-		return nil, err
-	}
-	s.out = s.out[:0]
-	for i := range batches {
-		b := &batches[i]
-		part := parquetio.Batch{Rows: b.Rows}
-		for _, c := range s.op.Columns {
-			part.Columns = append(part.Columns, b.Columns[c])
-		}
-		if s.op.Of.To > 0 {
-			s.keep = s.keep[:0]
-			for row := range b.Rows {
-				x := float64(mix(s.seed+s.seen+uint64(row))>>11) / (1 << 53)
-				if (x >= s.op.Of.From && x < s.op.Of.To) == s.op.Test {
-					s.keep = append(s.keep, int32(row))
-				}
-			}
-			part.Rows = len(s.keep)
-			for c := range part.Columns {
-				pick(&part.Columns[c], s.keep)
-			}
-		}
-		s.seen += uint64(b.Rows)
-		s.out = append(s.out, part)
-	}
-	return s.out, nil
-}
-
-// pick keeps some rows of a column, whose slices are shared with others.
-func pick(c *parquetio.Column, rows []int32) {
-	c.Float64s, c.Strings, c.Valid = picked(c.Float64s, rows), picked(c.Strings, rows), picked(c.Valid, rows)
-}
-
-func picked[V any](values []V, rows []int32) []V {
-	if values == nil {
-		return nil
-	}
-	out := make([]V, len(rows))
-	for i, row := range rows {
-		out[i] = values[row]
-	}
-	return out
+	return all.choose(nil, chooseOp{Of: of, Test: test, Seed: seed})
 }

@@ -30,6 +30,8 @@ type Job struct {
 	order  []string // of the fields, as Set was called
 	loaded time.Time
 	done   time.Time
+	checks []func() // of the command line
+	save   *string  // where the model goes
 }
 
 // New makes the flags that every example has. What says what the example does, in a line.
@@ -48,6 +50,9 @@ func (j *Job) Parse() {
 		j.usage(os.Stdout)
 		os.Exit(0)
 	}
+	for _, check := range j.checks {
+		check()
+	}
 }
 
 // Start reads the command line and starts the application. In an executor's process it does not return.
@@ -58,6 +63,7 @@ func (j *Job) Start() *driver.Context {
 	j.sc = driver.New(driver.Name(j.name), driver.Master(j.master))
 	j.Check(j.sc.Err())
 	j.Check(j.defaultInputs())
+	j.Check(j.canSave())
 	return j.sc
 }
 
