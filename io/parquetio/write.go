@@ -68,11 +68,12 @@ const (
 // dictionaries of many different numbers make files slower to read than they save;
 // time.Time becomes a UTC timestamp in microseconds as Spark writes it (what is finer is
 // cut off), time.Duration a time of day in nanoseconds, and slices lists, where nil is an
-// empty list. Statistics and a page index are written.
+// empty list. A Decimal needs the tag `parquet:"name,decimal(SCALE:PRECISION)"` and is stored, as by Spark, in an int32 up to 9 digits, an int64 up
+// to 18, and else in as many bytes as the precision needs; a number that does not fit is an error, never rounded. Statistics and a page index are written.
 type FileWriter[T any] struct {
 	uri   string
 	out   filesys.Writer
-	w     *parquet.GenericWriter[T]
+	w     rowWriter[T]
 	rows  int64
 	bytes int64
 	done  bool
@@ -131,7 +132,11 @@ func newFileWriter[T any](out filesys.Writer, uri string, o WriteOptions) (w *Fi
 		DataPageVersion:    1, // what every reader understands
 		DictionaryMaxBytes: maxDictionary,
 	}
-	schema := parquet.SchemaOf(*new(T), schemaOptions(tags)...)
+	written, err := shadowOf(t)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", uri, err)
+	}
+	schema := parquet.SchemaOf(reflect.Zero(written.typ).Interface(), schemaOptions(tags)...)
 	for _, name := range o.BloomFilters {
 		path, err := columnPath(schema, name)
 		if err != nil {
@@ -151,7 +156,12 @@ func newFileWriter[T any](out filesys.Writer, uri string, o WriteOptions) (w *Fi
 		}
 		config.Sorting.SortingColumns = append(config.Sorting.SortingColumns, column)
 	}
-	w.w = parquet.NewGenericWriter[T](&countingWriter{out, &w.bytes}, config)
+	counted := &countingWriter{out, &w.bytes}
+	if written.copy != nil {
+		w.w = newShadowWriter[T](counted, written, schema, config)
+	} else {
+		w.w = parquet.NewGenericWriter[T](counted, config)
+	}
 	return w, nil
 }
 
@@ -221,7 +231,7 @@ func writeTags(t reflect.Type, path []string, depth int) ([]parquet.StructTagOpt
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := tagOf(f)
-		if f.Anonymous && f.Type.Kind() == reflect.Struct && f.Type != timeType {
+		if f.Anonymous && f.Type.Kind() == reflect.Struct && f.Type != timeType && f.Type != decimalType {
 			inner, err := writeTags(f.Type, path, depth+1)
 			if err != nil {
 				return nil, err
@@ -252,8 +262,14 @@ func writeTags(t reflect.Type, path []string, depth int) ([]parquet.StructTagOpt
 		for elem.Kind() == reflect.Slice || elem.Kind() == reflect.Pointer || elem.Kind() == reflect.Map {
 			elem = elem.Elem()
 		}
-		if elem == decimalType || elem == intervalType {
-			return nil, fmt.Errorf("field %v.%s: a %v is read but not written: write whole numbers with the tag `parquet:\"%s,decimal(SCALE:PRECISION)\"` on an int32 or int64", t, f.Name, elem, name)
+		if elem == intervalType {
+			return nil, fmt.Errorf("field %v.%s: an Interval is read but not written, since no current system takes it: write months and a time.Duration as two columns", t, f.Name)
+		}
+		if elem == decimalType && elem != base {
+			return nil, fmt.Errorf("field %v.%s: %v is not written: make its elements structs with a field of type Decimal", t, f.Name, f.Type)
+		}
+		if base.Kind() == reflect.Array && strings.Contains(given, "decimal(") {
+			return nil, fmt.Errorf("field %v.%s: bytes are not written as a decimal: make it a parquetio.Decimal", t, f.Name)
 		}
 		plain := len(options) == 1 // nothing is prescribed
 		switch {
@@ -274,7 +290,7 @@ func writeTags(t reflect.Type, path []string, depth int) ([]parquet.StructTagOpt
 		for base.Kind() == reflect.Slice || base.Kind() == reflect.Pointer {
 			base = base.Elem()
 		}
-		if base.Kind() == reflect.Struct && base != timeType {
+		if base.Kind() == reflect.Struct && base != timeType && base != decimalType {
 			inner, err := writeTags(base, below, depth+1)
 			if err != nil {
 				return nil, err
