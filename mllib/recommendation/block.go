@@ -160,18 +160,15 @@ func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], erro
 	}
 	var chunks []chunk[U, I]
 	n := 0
-	for {
-		rows, err := in.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
+	err = rdd.EachBatch(t, in, func(rows []rdd.Pair[int32, chunk[U, I]]) error {
 		for i := range rows {
 			chunks = append(chunks, rows[i].Value)
 			n += len(rows[i].Value.Values)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if n > math.MaxInt32 {
 		return nil, errBlockSize
@@ -296,17 +293,14 @@ func (o itemOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[I, U]], erro
 		return nil, err
 	}
 	parts := make([]edges[I], o.Users)
-	for {
-		rows, err := in.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
+	err = rdd.EachBatch(t, in, func(rows []rdd.Pair[int32, edges[I]]) error {
 		for i := range rows {
 			parts[rows[i].Value.From] = rows[i].Value
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	b, err := buildItems[U](parts)
 	if err != nil {

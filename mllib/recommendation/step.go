@@ -3,7 +3,6 @@ package recommendation
 import (
 	"context"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 
@@ -168,19 +167,12 @@ func (o solveOp[R, C]) Compute(t *rdd.Task, p int) (rdd.Stream[factors], error) 
 	if err != nil {
 		return nil, err
 	}
-	for {
-		rows, err := msgs.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
+	err = rdd.EachBatch(t, msgs, func(rows []rdd.Pair[int32, message]) error {
 		for i := range rows {
 			m := &rows[i].Value
 			to := received[int(b.Arrive[m.From])*stride : int(b.Arrive[m.From+1])*stride]
 			if len(m.Data)*stride != len(to)*rank {
-				return nil, fmt.Errorf("train ALS: block %d sent %d numbers to block %d, which expects %d: the ratings changed while training; cache or checkpoint them",
+				return fmt.Errorf("train ALS: block %d sent %d numbers to block %d, which expects %d: the ratings changed while training; cache or checkpoint them",
 					m.From, len(m.Data), p, len(to)/stride*rank)
 			}
 			for j := 0; j*rank < len(m.Data); j++ {
@@ -194,6 +186,10 @@ func (o solveOp[R, C]) Compute(t *rdd.Task, p int) (rdd.Stream[factors], error) 
 				gram[k] += g
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return solve(t.Context(), o.Set, &b, received, gram)
 }

@@ -2,7 +2,6 @@ package tree
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"slices"
 
@@ -36,23 +35,20 @@ func (o profileOp) Compute(t *rdd.Task, p int) (rdd.Stream[profile], error) {
 	}
 	out := profile{Rows: []int64{0}}
 	var sketches []sketch
-	for {
-		batches, err := in.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
+	err = rdd.EachBatch(t, in, func(batches []Columns) error {
 		for i := range batches {
 			b := &batches[i]
 			if sketches == nil {
 				sketches = make([]sketch, len(b.Features))
 			}
 			if err := o.add(&out, sketches, b, p); err != nil {
-				return nil, fmt.Errorf("train trees: partition %d: %w", p, err)
+				return fmt.Errorf("train trees: partition %d: %w", p, err)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	out.Columns = make([]summary, len(sketches))
 	for f := range sketches {

@@ -2,7 +2,6 @@ package tree
 
 import (
 	"fmt"
-	"io"
 	"math"
 
 	"github.com/spark-go/spark-go/rdd"
@@ -135,19 +134,16 @@ func (o binOp) Compute(t *rdd.Task, p int) (rdd.Stream[table], error) {
 	for _, n := range o.Rows[:p] {
 		out.First += n
 	}
-	for {
-		batches, err := in.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
+	err = rdd.EachBatch(t, in, func(batches []Columns) error {
 		for i := range batches {
 			if err := o.add(&out, &batches[i]); err != nil {
-				return nil, fmt.Errorf("train trees: partition %d: %w", p, err)
+				return fmt.Errorf("train trees: partition %d: %w", p, err)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if int64(out.Rows) != o.Rows[p] {
 		return nil, fmt.Errorf("train trees: partition %d has %d rows, it had %d before: the data changes from reading to reading: persist it", p, out.Rows, o.Rows[p])
