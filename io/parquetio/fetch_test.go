@@ -24,6 +24,7 @@ type far struct {
 	most  int
 	fail  int64 // an offset that cannot be read
 	held  int64 // reads from here on wait for free
+	delay time.Duration
 	free  chan struct{}
 }
 
@@ -53,7 +54,7 @@ func (f *farFile) ReadAt(p []byte, off int64) (int, error) {
 	if fail {
 		return 0, fs.ErrPermission
 	}
-	time.Sleep(time.Millisecond)
+	time.Sleep(f.f.delay)
 	if wait {
 		select {
 		case <-f.f.free:
@@ -86,8 +87,8 @@ type farSome struct{ A, C, E int64 }
 const farRows, farGroup = 120_000, 30_000
 
 // farTable is a file of four row groups on a file system that counts as far away.
-func farTable(t *testing.T) (f *far, s Split, starts []int64) {
-	f = &far{FS: filesys.NewMem("far"), free: make(chan struct{}), fail: -1}
+func farTable(t testing.TB) (f *far, s Split, starts []int64) {
+	f = &far{FS: filesys.NewMem("far"), free: make(chan struct{}), fail: -1, delay: time.Millisecond}
 	filesys.Register("far", func(context.Context, string) (filesys.FS, error) { return f, nil })
 	ctx := t.Context()
 	w, err := NewFileWriter[farRow](ctx, "far://x/f.parquet", WriteOptions{Compression: "none", RowGroupRows: farGroup})
@@ -263,4 +264,25 @@ func TestFetchAheadEndsWithItsReader(t *testing.T) {
 			t.Errorf("%s: %d goroutines, there were %d", how, n, before)
 		}
 	}
+}
+
+// BenchmarkFar reads three of five columns, which lie apart, of a file whose reads take 20 ms each; waited% is how long that takes beside one read
+// after the other.
+func BenchmarkFar(b *testing.B) {
+	f, s, _ := farTable(b)
+	f.delay = 20 * time.Millisecond
+	for b.Loop() {
+		r, err := NewReader[farSome](b.Context(), s)
+		for err == nil {
+			_, err = r.Next()
+		}
+		if err != io.EOF {
+			b.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(100*b.Elapsed().Seconds()/(float64(len(f.began))*f.delay.Seconds()), "waited%")
+	b.ReportMetric(float64(len(f.began))/float64(b.N), "reads/op")
 }
