@@ -167,6 +167,13 @@ func (m *Memory) reserve(n int64) bool {
 	return true
 }
 
+// scarce says that more than a quarter of the budget is taken.
+func (m *Memory) scarce() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.free() < m.total/4*3
+}
+
 // missing says how many bytes must be freed before n fit.
 func (m *Memory) missing(n int64) int64 {
 	m.mu.Lock()

@@ -65,6 +65,9 @@ func (s *Store) Get(dataset, partition int) (rdd.Block, bool) {
 // Compression implements rdd.CompressedStore.
 func (s *Store) Compression() string { return s.compression }
 
+// Scarce implements rdd.ScarceStore.
+func (s *Store) Scarce() bool { return s.memory.scarce() }
+
 // Reserve makes room for n more bytes of a block of the dataset, evicting other datasets' blocks.
 func (s *Store) Reserve(dataset int, n int64) bool {
 	for range 3 {

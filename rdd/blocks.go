@@ -28,7 +28,7 @@ type blockKeeper struct {
 // keptRows are rows that a blockKeeper keeps: partitionRows of some type.
 type keptRows interface {
 	load() (size int64, err error)
-	keep()
+	keep(own bool)
 	kept() any
 	encodedRows
 }
@@ -57,7 +57,7 @@ func (k *blockKeeper) fill() (file string, err error) {
 			return k.overflow()
 		}
 		k.reserved += need
-		k.rows.keep()
+		k.rows.keep(k.scarce())
 	}
 	b := Block{Rows: k.rows.kept(), Memory: k.reserved}
 	if k.level == MemoryAndDisk {
@@ -79,6 +79,12 @@ func (k *blockKeeper) overflow() (file string, err error) {
 	// The rows gathered so far stay counted until the task ends: they are in use until the consumer has passed them.
 	k.task.OnDone(func(bool) { k.giveBack() })
 	return "", nil
+}
+
+// scarce says whether memory is short enough that rows are copied so as to keep nothing else alive.
+func (k *blockKeeper) scarce() bool {
+	s, ok := k.store.(ScarceStore)
+	return ok && s.Scarce()
 }
 
 func (k *blockKeeper) giveBack() {

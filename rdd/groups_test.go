@@ -1,6 +1,7 @@
 package rdd_test
 
 import (
+	"io"
 	"iter"
 	"slices"
 	"testing"
@@ -51,4 +52,59 @@ func TestGroupsAreThoseOfGroupByKey(t *testing.T) {
 		}
 		late = nil
 	})
+}
+
+// Large rows travel to disk and through iterators a few at a time: 300 rows of 64 KiB are no batch of 19 MiB.
+func TestLargeRowsComeInSmallBatches(t *testing.T) {
+	const n, size = 300, 64 << 10
+	onCores(t, func(t *testing.T, sc *driver.Context) {
+		large := rdd.MapPartitions(rdd.Range(sc, 0, n, 1, 2), func(in iter.Seq[int64]) iter.Seq[[]byte] {
+			return func(yield func([]byte) bool) {
+				for i := range in {
+					row := make([]byte, size)
+					row[i] = 1
+					if !yield(row) {
+						return
+					}
+				}
+			}
+		})
+		batches := func(r rdd.RDD[[]byte]) []int {
+			got, err := rdd.RunPartitions(t.Context(), r, "Batches", rdd.PartitionFunc[[]byte, int](largestBatch{}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		kept := rdd.Map(large, func(b []byte) []byte { return b }).Persist(rdd.DiskOnly)
+		for name, r := range map[string]rdd.RDD[[]byte]{"iterator": large, "kept": kept, "read again": kept} {
+			for _, rows := range batches(r) {
+				if rows > 64 {
+					t.Errorf("%s: a batch of %d rows", name, rows)
+				}
+			}
+		}
+		rows := mustCollect(t, kept)
+		for i, row := range rows {
+			if len(rows) != n || len(row) != size || row[i] != 1 {
+				t.Fatalf("%d rows, row %d is wrong", len(rows), i)
+			}
+		}
+	})
+}
+
+// largestBatch is the number of rows of the largest batch.
+type largestBatch struct{}
+
+func (largestBatch) Run(_ *rdd.Task, _ int, in rdd.Stream[[]byte]) (most int, err error) {
+	for {
+		rows, err := in.Next()
+		if err == io.EOF {
+			return most, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, len(rows))
+	}
 }

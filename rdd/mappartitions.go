@@ -3,6 +3,8 @@ package rdd
 import (
 	"io"
 	"iter"
+
+	"github.com/spark-go/spark-go/shuffle/codec"
 )
 
 // MapPartitions replaces each partition by what f makes of its rows: one call a partition, for work whose set-up is shared.
@@ -91,13 +93,14 @@ type seqStream[U any] struct {
 
 func newSeqStream[U any](t *Task, seq iter.Seq[U], err *error) Stream[U] {
 	var batch []U
+	sizer := newBatchSizer[U]()
 	next, stop := iter.Pull(func(yield func([]U) bool) {
 		if seq == nil {
 			return
 		}
 		for u := range seq {
 			batch = append(batch, u)
-			if len(batch) == BatchRows {
+			if len(batch) == BatchRows || sizer.full(batch) {
 				if !yield(batch) {
 					return
 				}
@@ -110,6 +113,30 @@ func newSeqStream[U any](t *Task, seq iter.Seq[U], err *error) Stream[U] {
 	})
 	t.OnDone(func(bool) { stop() })
 	return &seqStream[U]{next: next, err: err}
+}
+
+// batchBytes is about how much a batch of large rows takes.
+const batchBytes = 1 << 20
+
+// batchSizer ends batches of large rows early: some thousands of them could take more memory than a task has.
+type batchSizer[U any] struct{ codec *codec.Codec[U] }
+
+func newBatchSizer[U any]() batchSizer[U] {
+	c, err := codec.Of[U]()
+	if err != nil {
+		c = nil
+	}
+	return batchSizer[U]{c}
+}
+
+// full looks at the last rows of a batch of 1, 8, 64 and 512.
+func (s batchSizer[U]) full(batch []U) bool {
+	n := len(batch)
+	if n&(n-1) != 0 || n&0b1001001001 == 0 || s.codec == nil {
+		return false
+	}
+	last := batch[n-min(n, 4):]
+	return s.codec.MemSize(last)*int64(n) >= batchBytes*int64(len(last))
 }
 
 func (s *seqStream[U]) Next() ([]U, error) {

@@ -136,7 +136,17 @@ type partitionRows[T any] struct {
 	batch  []T             // of in, asked for and not yet kept
 	in     Stream[T]       // nil at its end
 	at     int             // how far Next is in chunks[0]
+	rest   []T             // of the batch that is encoded
+	copies []T             // scratch of own
+	buf    []byte          // scratch of own
 }
+
+const (
+	// encodeBytes is about how much is encoded at once, and read back at once: rows may be large.
+	encodeBytes = 1 << 20
+	// ownBytes is from which size on rows are thought to be no small parts of something larger.
+	ownBytes = 64 << 10
+)
 
 // load asks for the next batch and estimates what it takes in memory.
 func (r *partitionRows[T]) load() (size int64, err error) {
@@ -153,10 +163,30 @@ func (r *partitionRows[T]) load() (size int64, err error) {
 	return int64(len(r.batch)) * 64, nil
 }
 
-// keep copies the batch to the end of the chunks: the last chunk is filled before a new, larger one starts.
-func (r *partitionRows[T]) keep() {
-	r.chunks = appendChunk(r.chunks, r.batch)
+// keep copies the batch to the end of the chunks: the last chunk is filled before a new, larger one starts. With own what the rows point to
+// is copied too: rows that a filter left over keep the blocks alive that they came in.
+func (r *partitionRows[T]) keep(own bool) {
+	batch := r.batch
+	if own {
+		batch = r.own(batch)
+	}
+	r.chunks = appendChunk(r.chunks, batch)
 	r.batch = nil
+	clear(r.copies)
+}
+
+func (r *partitionRows[T]) own(batch []T) []T {
+	if r.codec == nil || r.codec.Fixed() || r.codec.MemSize(batch) > ownBytes*int64(len(batch)) {
+		return batch
+	}
+	var err error
+	if r.buf, err = r.codec.Append(r.buf[:0], batch); err == nil {
+		r.copies, _, err = r.codec.Decode(r.copies[:0], r.buf)
+	}
+	if err != nil {
+		return batch // in memory rows need not travel
+	}
+	return r.copies
 }
 
 // kept is what a block in memory holds.
@@ -191,13 +221,21 @@ func (r *partitionRows[T]) Next() ([]T, error) {
 	return r.in.Next()
 }
 
-// encode appends the next batch to dst.
+// encode appends the next batch to dst, or a part of it where rows are large.
 func (r *partitionRows[T]) encode(dst []byte) ([]byte, int, error) {
-	rows, err := r.Next()
-	if err == nil {
-		dst, err = r.codec.Append(dst, rows)
+	if len(r.rest) == 0 {
+		var err error
+		if r.rest, err = r.Next(); err != nil {
+			return dst, 0, err
+		}
 	}
-	return dst, len(rows), err
+	n := len(r.rest)
+	if size := r.codec.MemSize(r.rest); size > encodeBytes {
+		n = max(1, int(int64(n)*encodeBytes/size))
+	}
+	dst, err := r.codec.Append(dst, r.rest[:n])
+	r.rest = r.rest[n:]
+	return dst, n, err
 }
 
 // rowsOfBlock are the rows of a block in memory, to be written to disk. The block store calls it, long after the task that kept the

@@ -70,6 +70,12 @@ type CompressedStore interface {
 	Compression() string
 }
 
+// ScarceStore is a BlockStore that knows when memory is short.
+type ScarceStore interface {
+	// Scarce says that rows should be kept without what else they may keep alive.
+	Scarce() bool
+}
+
 // Block is a computed partition: rows in memory, or a file.
 type Block struct {
 	Rows   any    // [][]T, nil when on disk
