@@ -20,6 +20,8 @@ func FuzzBlockNames(f *testing.F) {
 		} else if i, p, err := ParseBroadcastBlock(broadcastBlock(id, piece)); err != nil || i != id || p != piece {
 			t.Fatalf("%q: %d %d, then %d %d, %v", name, id, piece, i, p, err)
 		}
-		ParseFileBlock(name)
+		if file, content, ok := ParseFileBlock(name); ok && len(file) >= len(name) || !ok && content {
+			t.Fatalf("%q: file %q", name, file)
+		}
 	})
 }
