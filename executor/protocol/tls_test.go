@@ -440,13 +440,14 @@ func TestEncryptedConnectionsCloseAtOnce(t *testing.T) {
 	}
 	peer := <-accepted
 	defer peer.Close()
-	c := NewConn(nc, Limits{})
-	if err := c.Send(&StageBinary{Program: make([]byte, 8<<20)}); err != nil {
-		t.Fatal(err)
+	// The connection is full, so that not even the word that it ends goes through.
+	raw := nc.(*secureConn).raw
+	_ = raw.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	for err == nil {
+		_, err = raw.Write(make([]byte, 64<<10))
 	}
-	time.Sleep(20 * time.Millisecond)
 	start := time.Now()
-	c.Close()
+	nc.Close()
 	if d := time.Since(start); d > time.Second {
 		t.Errorf("closing took %v", d)
 	}
