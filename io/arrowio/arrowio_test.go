@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +158,79 @@ func TestTruncatedFile(t *testing.T) {
 		if err == nil {
 			t.Errorf("the first %d of %d bytes are read as a whole file", n, len(whole))
 		}
+	}
+}
+
+// FuzzReadFile reads damaged files: errors, no panic, and no memory that the file does not account for.
+func FuzzReadFile(f *testing.F) {
+	b, err := FromRows(rows(5))
+	if err == nil {
+		err = WriteFile(f.Context(), "mem://arrow/seed", b, b)
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	whole, err := filesys.ReadFile(f.Context(), "mem://arrow/seed")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add(whole[:len(whole)/2])
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if err := filesys.WriteFile(t.Context(), "mem://arrow/fuzz", content); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_ = ReadFile(t.Context(), "mem://arrow/fuzz", func(b arrow.RecordBatch) error {
+			_, err := ToRows[row](b)
+			return err
+		})
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 2*(freeBytes+uint64(mostRatio*len(content))) {
+			t.Errorf("a file of %d bytes takes %d", len(content), n)
+		}
+	})
+}
+
+// TestForgedFile changes each byte of a file to the largest and other values: lengths that lie among them.
+func TestForgedFile(t *testing.T) {
+	b, err := FromRows(rows(5))
+	if err == nil {
+		err = WriteFile(t.Context(), "mem://arrow/whole", b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := filesys.ReadFile(t.Context(), "mem://arrow/whole")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range whole {
+		for _, v := range []byte{0xff, 0x7f} {
+			forged := slices.Clone(whole)
+			forged[i] = v
+			if err := filesys.WriteFile(t.Context(), "mem://arrow/forged", forged); err != nil {
+				t.Fatal(err)
+			}
+			err := ReadFile(t.Context(), "mem://arrow/forged", func(b arrow.RecordBatch) error {
+				_, err := ToRows[row](b)
+				return err
+			})
+			if err != nil {
+				refused++
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if n := (after.TotalAlloc - before.TotalAlloc) / uint64(2*len(whole)); n > 1<<20 {
+		t.Errorf("a forged file of %d bytes takes %d on average", len(whole), n)
+	}
+	if refused == 0 {
+		t.Error("none was refused")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/spark-go/spark-go/io/filesys"
 )
@@ -45,7 +46,8 @@ func WriteFile(ctx context.Context, uri string, batches ...arrow.RecordBatch) (e
 }
 
 // ReadFile calls f with each record batch of an Arrow IPC file, in order. A batch is good until f returns. Damaged files are
-// errors, but the library underneath allocates as much memory as the directory of a file claims: read files whose makers you trust.
+// errors, and take no more memory than the bytes that are there account for: what a file claims is held against its size first, and
+// compressed buffers of more than 4,096 times the file's size and 256 MiB are refused.
 func ReadFile(ctx context.Context, uri string, f func(arrow.RecordBatch) error) (err error) {
 	source, err := filesys.Open(ctx, uri)
 	if err != nil {
@@ -57,7 +59,11 @@ func ReadFile(ctx context.Context, uri string, f func(arrow.RecordBatch) error) 
 			err = fmt.Errorf("read %s: the file is damaged: %v", uri, r)
 		}
 	}()
-	r, err := ipc.NewFileReader(io.NewSectionReader(source, 0, source.Size()))
+	section := io.NewSectionReader(source, 0, source.Size())
+	if err := verify(ctx, section, source.Size()); err != nil {
+		return fmt.Errorf("read %s: %w", uri, err)
+	}
+	r, err := ipc.NewFileReader(section, ipc.WithAllocator(&bounded{Allocator: memory.NewGoAllocator(), left: freeBytes + mostRatio*source.Size()}))
 	if err != nil {
 		return fmt.Errorf("read %s: is it an Arrow IPC file, and whole? %w", uri, err)
 	}
@@ -79,4 +85,40 @@ func ReadFile(ctx context.Context, uri string, f func(arrow.RecordBatch) error) 
 		}
 	}
 	return nil
+}
+
+const (
+	freeBytes = 256 << 20
+	mostRatio = 4096
+)
+
+// bounded is an allocator that refuses to hold more than some bytes at a time. It panics, as it must, since allocators return no errors; ReadFile makes an error of it.
+type bounded struct {
+	memory.Allocator
+	left int64
+}
+
+func (b *bounded) take(n int) {
+	if n < 0 || int64(n) > b.left {
+		panic(fmt.Sprintf("a buffer claims %d bytes when decompressed, and %d are left of the %d and %d times the file's size that are allowed", n, b.left, freeBytes, mostRatio))
+	}
+	b.left -= int64(n)
+}
+
+// Allocate implements memory.Allocator.
+func (b *bounded) Allocate(n int) []byte {
+	b.take(n)
+	return b.Allocator.Allocate(n)
+}
+
+// Reallocate implements memory.Allocator.
+func (b *bounded) Reallocate(n int, p []byte) []byte {
+	b.take(n - min(n, len(p)))
+	return b.Allocator.Reallocate(n, p)
+}
+
+// Free implements memory.Allocator.
+func (b *bounded) Free(p []byte) {
+	b.left += int64(len(p))
+	b.Allocator.Free(p)
 }

@@ -16,7 +16,6 @@ import (
 // ToRows makes rows of a record batch. Integers go to any integer type that can hold all values of the column's type, floats to wider ones, dates and timestamps
 // to time.Time, dictionaries to what they stand for. Columns that T does not name are left.
 func ToRows[T any](b arrow.RecordBatch) ([]T, error) {
-	rows := make([]T, b.NumRows())
 	t := reflect.TypeFor[T]()
 	if t.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("read record batch: rows are structs, not %v", t)
@@ -25,7 +24,12 @@ func ToRows[T any](b arrow.RecordBatch) ([]T, error) {
 	for _, f := range b.Schema().Fields() {
 		names = append(names, f.Name)
 	}
-	values := reflect.ValueOf(rows)
+	type use struct {
+		set    set
+		field  int
+		column string
+	}
+	var uses []use
 	for i := range t.NumField() {
 		f := t.Field(i)
 		column, ok := name(f)
@@ -37,16 +41,61 @@ func ToRows[T any](b arrow.RecordBatch) ([]T, error) {
 			return nil, fmt.Errorf("read record batch: field %v.%s: there is no column %q: the columns are: %s", t, f.Name, column, strings.Join(names, ", "))
 		}
 		get, err := getter(b.Column(k), f.Type)
+		if err == nil && int64(b.Column(k).Len()) != b.NumRows() {
+			err = fmt.Errorf("it has %d values for %d rows", b.Column(k).Len(), b.NumRows())
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read record batch: field %v.%s, column %q: %w", t, f.Name, column, err)
 		}
+		uses = append(uses, use{get, i, column})
+	}
+	if len(uses) == 0 {
+		return nil, fmt.Errorf("read record batch: %v has no exported field to put a column into", t)
+	}
+	rows := make([]T, b.NumRows())
+	values := reflect.ValueOf(rows)
+	for _, u := range uses {
 		for r := range rows {
-			if err := get(values.Index(r).Field(i), r); err != nil {
-				return nil, fmt.Errorf("read record batch: field %v.%s, column %q, row %d: %w", t, f.Name, column, r, err)
+			if err := u.set(values.Index(r).Field(u.field), r); err != nil {
+				return nil, fmt.Errorf("read record batch: field %v.%s, column %q, row %d: %w", t, t.Field(u.field).Name, u.column, r, err)
 			}
 		}
 	}
 	return rows, nil
+}
+
+// backed makes sure that the memory of an array holds as many values as it claims, before room is made for them.
+func backed(a arrow.Array) error {
+	d := a.Data()
+	need := int64(d.Offset()) + int64(d.Len())
+	have := int64(math.MaxInt64) // of types that are refused anyway
+	bytes := func(i int) int64 {
+		if i >= len(d.Buffers()) || d.Buffers()[i] == nil {
+			return 0
+		}
+		return int64(d.Buffers()[i].Len())
+	}
+	switch t := d.DataType().(type) {
+	case *arrow.StructType:
+		have = 0
+		for i, c := range d.Children() {
+			if n := int64(c.Len()); i == 0 || n < have {
+				have = n
+			}
+		}
+	case *arrow.DictionaryType:
+		have = bytes(1) * 8 / int64(t.IndexType.(arrow.FixedWidthDataType).BitWidth())
+	case *arrow.FixedSizeListType:
+		have = int64(d.Children()[0].Len()) / max(1, int64(t.Len()))
+	case arrow.OffsetsDataType:
+		have = bytes(1)/int64(t.OffsetTypeTraits().BytesRequired(1)) - 1
+	case arrow.FixedWidthDataType:
+		have = bytes(1) * 8 / int64(max(1, t.BitWidth()))
+	}
+	if need > 0 && need > have {
+		return fmt.Errorf("the file is damaged: it claims %d values, and there is memory for %d", need, have)
+	}
+	return nil
 }
 
 // set stores element i of an array.
@@ -54,6 +103,9 @@ type set func(dst reflect.Value, i int) error
 
 // getter finds how elements of an array are stored in values of a type.
 func getter(a arrow.Array, t reflect.Type) (set, error) {
+	if err := backed(a); err != nil {
+		return nil, err
+	}
 	if d, ok := a.(*array.Dictionary); ok {
 		get, err := getter(d.Dictionary(), t)
 		return func(dst reflect.Value, i int) error {
@@ -138,6 +190,9 @@ func plain(a arrow.Array, t reflect.Type) (set, error) {
 		get, err := getter(a.ListValues(), t.Elem())
 		return func(dst reflect.Value, i int) error {
 			from, to := a.ValueOffsets(i)
+			if from < 0 || to < from || to > int64(a.ListValues().Len()) {
+				return fmt.Errorf("the file is damaged: a list goes from %d to %d of %d values", from, to, a.ListValues().Len())
+			}
 			n := int(to - from)
 			dst.Set(reflect.MakeSlice(t, n, n))
 			for j := range n {
