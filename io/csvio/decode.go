@@ -163,14 +163,7 @@ func (d *decoder[T]) match(names []string) error {
 }
 
 // Close implements textio.Decoder.
-func (d *decoder[T]) Close() error {
-	if d.in == nil {
-		return nil
-	}
-	in := d.in
-	d.in = nil
-	return in.Close()
-}
+func (d *decoder[T]) Close() error { return d.in.Close() }
 
 // record finds the next record, which then begins the window, all of it: d.size bytes.
 func (d *decoder[T]) record(beyond bool) (outcome, error) {

@@ -73,14 +73,7 @@ func (d *decoder[T]) Open(ctx context.Context, s textio.Split) error {
 }
 
 // Close implements textio.Decoder.
-func (d *decoder[T]) Close() error {
-	if d.in == nil {
-		return nil
-	}
-	in := d.in
-	d.in = nil
-	return in.Close()
-}
+func (d *decoder[T]) Close() error { return d.in.Close() }
 
 // Next implements textio.Decoder.
 func (d *decoder[T]) Next() ([]T, error) {

@@ -56,12 +56,7 @@ func (r *settingReader) Next() ([]setting, error) {
 	}
 }
 
-func (r *settingReader) Close() error {
-	if r.in == nil {
-		return nil
-	}
-	return r.in.Close()
-}
+func (r *settingReader) Close() error { return r.in.Close() }
 
 func ExampleReadRows() {
 	ctx := context.Background()

@@ -54,9 +54,9 @@ func OpenUnaligned(ctx context.Context, s Split) (*SplitReader, error) {
 	return r, nil
 }
 
-// Close releases the file. It may be called more than once.
+// Close releases the file. It may be called more than once, and of nil.
 func (r *SplitReader) Close() error {
-	if r.body == nil {
+	if r == nil || r.body == nil {
 		return nil
 	}
 	err := r.body.Close()
