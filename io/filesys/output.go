@@ -298,6 +298,19 @@ func (w *TaskWriter) File(rows int64) TaskFile {
 	return f
 }
 
+// Publish commits the files that write makes, or, if it or the commit fails, aborts.
+func (o Output) Publish(ctx context.Context, write func(context.Context) ([]TaskFile, error)) error {
+	files, err := write(ctx)
+	if err == nil {
+		err = o.Commit(ctx, files)
+	}
+	if err != nil {
+		// The temporary files go also when ctx was cancelled.
+		return errors.Join(err, o.Abort(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
 // Commit publishes the files and marks the directory complete. When it fails, either nothing of them is visible, or the error wraps
 // ErrUnfinished: then the next job that writes to the directory, or Clean, finishes it.
 func (o Output) Commit(ctx context.Context, files []TaskFile) error {

@@ -2,7 +2,6 @@ package parquetio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -177,15 +176,7 @@ func Write[T any](ctx context.Context, r rdd.RDD[T], uri string, options ...Writ
 		return err
 	}
 	op := writeOp[T]{Parent: r, Output: out, Options: o}
-	files, err := rdd.New[filesys.TaskFile](r.Session(), "WriteParquet", op, r.NumPartitions(), nil, rdd.Narrow{Node: r.Node()}).Collect(ctx)
-	if err == nil {
-		err = out.Commit(ctx, files)
-	}
-	if err != nil {
-		// The temporary files go also when ctx was cancelled.
-		return errors.Join(err, out.Abort(context.WithoutCancel(ctx)))
-	}
-	return nil
+	return out.Publish(ctx, rdd.New[filesys.TaskFile](r.Session(), "WriteParquet", op, r.NumPartitions(), nil, rdd.Narrow{Node: r.Node()}).Collect)
 }
 
 // writeOp writes each partition of its parent and yields what it wrote.

@@ -2,7 +2,6 @@ package textio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -107,15 +106,7 @@ func SaveRows[T any](ctx context.Context, r rdd.RDD[T], uri, kind, extension str
 		return err
 	}
 	op := saveRows[T]{Parent: r, Output: out, Options: o, Extension: extension, Encoder: e}
-	files, err := rdd.New[filesys.TaskFile](r.Session(), kind, op, r.NumPartitions(), nil, rdd.Narrow{Node: r.Node()}).Collect(ctx)
-	if err == nil {
-		err = out.Commit(ctx, files)
-	}
-	if err != nil {
-		// The temporary files go also when ctx was cancelled.
-		return errors.Join(err, out.Abort(context.WithoutCancel(ctx)))
-	}
-	return nil
+	return out.Publish(ctx, rdd.New[filesys.TaskFile](r.Session(), kind, op, r.NumPartitions(), nil, rdd.Narrow{Node: r.Node()}).Collect)
 }
 
 // saveRows writes each partition of its parent and yields what it wrote.
