@@ -46,11 +46,11 @@ func main() {
 		without := job.List(exclude)
 		for _, name := range without {
 			if _, ok := schema.Field(name); !ok {
-				j.Fail("%s has no column %q that could be left out: it has %s", input, name, strings.Join(job.Names(schema), ", "))
+				j.Fail("%s has no column %q that could be left out: it has %s", input, name, strings.Join(schema.Names(), ", "))
 			}
 		}
 		if columns.Features = feature.NumericColumns(schema, without...); len(columns.Features) == 0 {
-			j.Fail("%s has no column of numbers left: it has %s", input, strings.Join(job.Names(schema), ", "))
+			j.Fail("%s has no column of numbers left: it has %s", input, strings.Join(schema.Names(), ", "))
 		}
 	}
 	points, err := feature.ReadBlocks(ctx, sc, input, columns, j.Partitions()...)

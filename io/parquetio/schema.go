@@ -33,15 +33,20 @@ type Field struct {
 // Field returns the field of that name, which is matched as the fields of a Go struct
 // are: exactly, else without regard to case and underscores.
 func (s Schema) Field(name string) (Field, bool) {
-	names := make([]string, len(s.Fields))
-	for i, f := range s.Fields {
-		names[i] = f.Name
-	}
-	i, err := match(name, names)
+	i, err := match(name, s.Names())
 	if err != nil || i < 0 {
 		return Field{}, false
 	}
 	return s.Fields[i], true
+}
+
+// Names lists the fields' names in their order.
+func (s Schema) Names() []string {
+	names := make([]string, len(s.Fields))
+	for i, f := range s.Fields {
+		names[i] = f.Name
+	}
+	return names
 }
 
 // String lists the fields, one a line, groups' members indented.

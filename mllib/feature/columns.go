@@ -85,7 +85,7 @@ func (c *Columns) check(schema parquetio.Schema, uri string) error {
 		}
 		f, ok := schema.Field(name)
 		if !ok {
-			return fmt.Errorf("%s has no column %q: name one of %s", uri, name, names(schema))
+			return fmt.Errorf("%s has no column %q: name one of %s", uri, name, strings.Join(schema.Names(), ", "))
 		}
 		switch {
 		case name == c.List:
@@ -107,14 +107,6 @@ func (c *Columns) check(schema parquetio.Schema, uri string) error {
 		}
 	}
 	return nil
-}
-
-func names(s parquetio.Schema) string {
-	all := make([]string, len(s.Fields))
-	for i, f := range s.Fields {
-		all[i] = f.Name
-	}
-	return strings.Join(all, ", ")
 }
 
 // single tells whether float32 holds all features exactly.

@@ -49,22 +49,13 @@ func kind(ctx context.Context, uri, column, remedy string, wanted ...parquetio.K
 	}
 	field, ok := schema.Field(column)
 	if !ok {
-		return "", fmt.Errorf("%s has no column %q: name one of %s", uri, column, strings.Join(Names(schema), ", "))
+		return "", fmt.Errorf("%s has no column %q: name one of %s", uri, column, strings.Join(schema.Names(), ", "))
 	}
 	k, ok := parquetio.KindOf(field)
 	if !ok || field.Type == "list" || !slices.Contains(wanted, k) {
 		return "", fmt.Errorf("column %q of %s is %s: %s", column, uri, field.Type, remedy)
 	}
 	return k, nil
-}
-
-// Names lists the columns of a table.
-func Names(s parquetio.Schema) []string {
-	all := make([]string, len(s.Fields))
-	for i, f := range s.Fields {
-		all[i] = f.Name
-	}
-	return all
 }
 
 // List takes a comma list apart.
