@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -63,7 +64,9 @@ func ReadFile(ctx context.Context, uri string, f func(arrow.RecordBatch) error) 
 	if err := verify(ctx, section, source.Size()); err != nil {
 		return fmt.Errorf("read %s: %w", uri, err)
 	}
-	r, err := ipc.NewFileReader(section, ipc.WithAllocator(&bounded{Allocator: memory.NewGoAllocator(), left: freeBytes + mostRatio*source.Size()}))
+	mem := &bounded{Allocator: memory.NewGoAllocator()}
+	mem.left.Store(freeBytes + mostRatio*source.Size())
+	r, err := ipc.NewFileReader(section, ipc.WithAllocator(mem))
 	if err != nil {
 		return fmt.Errorf("read %s: is it an Arrow IPC file, and whole? %w", uri, err)
 	}
@@ -95,14 +98,13 @@ const (
 // bounded is an allocator that refuses to hold more than some bytes at a time. It panics, as it must, since allocators return no errors; ReadFile makes an error of it.
 type bounded struct {
 	memory.Allocator
-	left int64
+	left atomic.Int64 // batches that were retained may be released anywhere
 }
 
 func (b *bounded) take(n int) {
-	if n < 0 || int64(n) > b.left {
-		panic(fmt.Sprintf("a buffer claims %d bytes when decompressed, and %d are left of the %d and %d times the file's size that are allowed", n, b.left, freeBytes, mostRatio))
+	if left := b.left.Add(-int64(n)); n < 0 || left < 0 {
+		panic(fmt.Sprintf("a buffer claims %d bytes when decompressed, and %d are left of the %d and %d times the file's size that are allowed", n, left+int64(n), freeBytes, mostRatio))
 	}
-	b.left -= int64(n)
 }
 
 // Allocate implements memory.Allocator.
@@ -119,6 +121,6 @@ func (b *bounded) Reallocate(n int, p []byte) []byte {
 
 // Free implements memory.Allocator.
 func (b *bounded) Free(p []byte) {
-	b.left += int64(len(p))
+	b.left.Add(int64(len(p)))
 	b.Allocator.Free(p)
 }
