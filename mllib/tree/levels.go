@@ -54,15 +54,19 @@ type front struct {
 func (t *training) growLevels(ctx context.Context) (*Forest, error) {
 	tables := t.tables().Persist(rdd.MemoryAndDisk)
 	defer func() { _ = tables.Unpersist(context.WithoutCancel(ctx), false) }()
-	h, err := t.harvest(ctx, "level by level", func() ([]string, error) {
+	// Places take four bytes for each row and tree.
+	together := min(t.settings.NumTrees, max(1, int(t.limit()/(4*max(1, slices.Max(t.rows))))))
+	share := t.limit() / int64(together)
+	way := "level by level"
+	if t.Regression {
+		way += fmt.Sprintf(" with %d bytes a tree", share) // which decides on the order of sums
+	}
+	h, err := t.harvest(ctx, way, func() ([]string, error) {
 		return rdd.RunPartitions(ctx, tables, "ForestDigest", rdd.PartitionFunc[table, string](digestTables{}), nil)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("tree.%s: %w", t.name, err)
 	}
-	// Places take four bytes for each row and tree.
-	together := min(t.settings.NumTrees, max(1, int(t.limit()/(4*max(1, slices.Max(t.rows))))))
-	share := t.limit() / int64(together)
 	if h.keeper != nil {
 		together = min(together, t.settings.CheckpointInterval)
 	}
