@@ -2,7 +2,6 @@ package classification
 
 import (
 	"fmt"
-	"io"
 	"math"
 
 	"github.com/spark-go/spark-go/mllib/linalg"
@@ -21,23 +20,17 @@ func eachBlock(t *rdd.Task, blocks rdd.RDD[linalg.Block], p int, f func(b *linal
 	if err != nil {
 		return err
 	}
-	for {
-		batch, err := in.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	return rdd.EachBatch(t, in, func(batch []linalg.Block) error {
 		for i := range batch {
-			if err := t.Context().Err(); err != nil {
+			if err := t.Context().Err(); err != nil { // a batch may take seconds
 				return err
 			}
 			if err := f(&batch[i]); err != nil {
 				return err
 			}
 		}
-	}
+		return nil
+	})
 }
 
 // overview is what the first job learns of a dataset.
