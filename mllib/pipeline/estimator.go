@@ -23,7 +23,8 @@ type estimator interface {
 // target is the names of the columns of an estimator; empty ones do not exist.
 type target struct {
 	features, label, weight string
-	classes                 bool // labels are classes
+	classes                 bool   // labels are classes
+	checkpoints             string // directory where the state of a training is saved; empty for none
 }
 
 // LogisticRegression is logistic regression as the last stage of a pipeline.
@@ -49,7 +50,9 @@ func (e *LogisticRegression) check() error {
 	return e.Settings.Check()
 }
 
-func (e *LogisticRegression) columns() target { return target{e.Features, e.Label, e.Weight, true} }
+func (e *LogisticRegression) columns() target {
+	return target{e.Features, e.Label, e.Weight, true, e.Settings.CheckpointDir}
+}
 
 func (e *LogisticRegression) train(ctx context.Context, rows rdd.RDD[linalg.Instance], features []element, classes []string) (any, error) {
 	s := e.Settings
@@ -77,7 +80,9 @@ func (e *RandomForestClassifier) check() error {
 	return e.Settings.Check()
 }
 
-func (e *RandomForestClassifier) columns() target { return target{e.Features, e.Label, e.Weight, true} }
+func (e *RandomForestClassifier) columns() target {
+	return target{e.Features, e.Label, e.Weight, true, e.Settings.CheckpointDir}
+}
 
 func (e *RandomForestClassifier) train(ctx context.Context, rows rdd.RDD[linalg.Instance], features []element, classes []string) (any, error) {
 	s := e.Settings
@@ -104,7 +109,9 @@ func (e *RandomForestRegressor) check() error {
 	return e.Settings.Check()
 }
 
-func (e *RandomForestRegressor) columns() target { return target{e.Features, e.Label, e.Weight, false} }
+func (e *RandomForestRegressor) columns() target {
+	return target{e.Features, e.Label, e.Weight, false, e.Settings.CheckpointDir}
+}
 
 func (e *RandomForestRegressor) train(ctx context.Context, rows rdd.RDD[linalg.Instance], features []element, _ []string) (any, error) {
 	s := e.Settings
@@ -138,7 +145,9 @@ func (e *KMeans) check() error {
 	return e.Settings.Check()
 }
 
-func (e *KMeans) columns() target { return target{features: e.Features, weight: e.Weight} }
+func (e *KMeans) columns() target {
+	return target{features: e.Features, weight: e.Weight, checkpoints: e.Settings.CheckpointDir}
+}
 
 func (e *KMeans) train(ctx context.Context, rows rdd.RDD[linalg.Instance], _ []element, _ []string) (any, error) {
 	return e.Settings.FitBlocks(ctx, feature.Pack(rows, e.Weight != "", e.Settings.MaxBlockBytes))

@@ -136,6 +136,9 @@ func sameTarget(points []Point) (first target, raw bool, err error) {
 		}
 		raw = raw && f.label >= 0 && f.label < len(f.source)
 		c := f.estimator.columns()
+		if c.checkpoints != "" {
+			return first, false, fmt.Errorf("%v saves checkpoints in %s: the trainings of a search would take those of others for theirs: leave CheckpointDir out", p, c.checkpoints)
+		}
 		c.features = ""
 		if i == 0 {
 			first = c

@@ -340,8 +340,8 @@ func TestTuningRefuses(t *testing.T) {
 	}
 	other := logistic()
 	other.Label = "Share"
-	weak := logistic()
-	weak.Settings.MaxIter = 1
+	saving := logistic()
+	saving.Settings.CheckpointDir = t.TempDir()
 	for _, c := range []struct {
 		says string
 		err  error
@@ -358,6 +358,7 @@ func TestTuningRefuses(t *testing.T) {
 		{"there is no point to try", cross(pipeline.CrossValidator{})},
 		{"point 1 has no pipeline", cross(pipeline.CrossValidator{}, pipeline.Point{})},
 		{`trains on label "Share"`, cross(pipeline.CrossValidator{}, points(lr, other)...)},
+		{"leave CheckpointDir out", cross(pipeline.CrossValidator{}, points(saving)...)},
 		{`metric "rmse" does not measure this model`, cross(pipeline.CrossValidator{Metric: pipeline.RMSE}, points(lr)...)},
 		{"TrainRatio is 1.5", split(pipeline.TrainValidationSplit{TrainRatio: 1.5})},
 		{"TrainRatio is NaN", split(pipeline.TrainValidationSplit{TrainRatio: math.NaN()})},
