@@ -24,8 +24,11 @@ func (l *loop) encode(a sched.StageSubmitted) {
 		return
 	}
 	inputs := map[int][]shuffle.Output{}
-	for _, id := range st.program.Inputs() {
-		inputs[id] = l.sched.Outputs().Of(id)
+	for _, in := range st.program.Inputs() {
+		// Behind cached blocks outputs may be missing. A task that needs them, its block being lost, must say so and not read the others alone.
+		if outputs := l.sched.Outputs().Of(in.ID); len(outputs) == in.Node.Partitions() {
+			inputs[in.ID] = outputs
+		}
 	}
 	properties := map[string]string(nil)
 	if j := l.jobs[a.Jobs[0]]; j != nil {

@@ -284,7 +284,7 @@ func (t *taskRuntime) Shuffle() *shuffle.Env  { return t.env }
 func (t *taskRuntime) MapOutputs(id int) ([]shuffle.Output, error) {
 	outs, ok := t.stage.binary.Inputs[id]
 	if !ok {
-		return nil, fmt.Errorf("the stage was sent without the map outputs of shuffle %d", id)
+		return nil, &shuffle.FetchError{Shuffle: id, Map: -1, Err: errors.New("some were lost before the stage was sent, and a cached block in front of them since")}
 	}
 	return outs, nil
 }

@@ -244,16 +244,16 @@ func (pr *Program) Persisted(p int) (blocks [][2]int) {
 }
 
 // Inputs lists the shuffles that the stage reads, in the order of the lineage.
-func (pr *Program) Inputs() []int {
-	var ids []int
+func (pr *Program) Inputs() []*Shuffle {
+	var all []*Shuffle
 	for _, n := range ancestors(pr.target, false, func(n *Node) []Dependency { return pr.line(n).deps }) {
 		for _, d := range pr.line(n).deps {
 			if s, ok := d.(*Shuffle); ok {
-				ids = append(ids, s.ID)
+				all = append(all, s)
 			}
 		}
 	}
-	return ids
+	return all
 }
 
 // Reads lists the shuffles and their reduce partitions that partition p reads.

@@ -166,7 +166,7 @@ type Metrics struct {
 // FetchError says that a map output could not be read: the scheduler recomputes it instead of failing the task.
 type FetchError struct {
 	Shuffle  int
-	Map      int
+	Map      int // -1 if the task knew no outputs of the shuffle
 	Reduce   int
 	Location Location
 	Err      error
@@ -174,6 +174,9 @@ type FetchError struct {
 
 // Error names the block, its place and the cause.
 func (e *FetchError) Error() string {
+	if e.Map < 0 {
+		return fmt.Sprintf("fetch the map outputs of shuffle %d: %v", e.Shuffle, e.Err)
+	}
 	return fmt.Sprintf("fetch block %d of map output %d of shuffle %d from %s at %s: %v", e.Reduce, e.Map, e.Shuffle, e.Location.Executor, e.Location.Addr, e.Err)
 }
 

@@ -364,13 +364,14 @@ func (s *Scheduler) fetchFailed(t *task, e *TaskFinished) {
 	} else {
 		s.outputsLost(s.outputs.dropOne(f.Shuffle, f.Map, f.Executor))
 	}
-	if i := slices.Index(st.behind, parent); i >= 0 { // cached blocks are lost: from now on it is read
+	unread := slices.Index(st.behind, parent)
+	if i := unread; i >= 0 { // cached blocks are lost: from now on it is read
 		st.behind = slices.Delete(st.behind, i, i+1)
 		st.parents = append(st.parents, parent)
 	}
 	if t.set.active() {
 		err := &FetchError{Stage: st.ID, Attempt: t.set.attempt, Shuffle: f.Shuffle, Map: f.Map, Executor: f.Executor, Err: e.Err}
-		if !f.Decommissioned {
+		if !f.Decommissioned && (f.Map >= 0 || unread < 0) { // else nothing failed: the stage reads more than it was planned to
 			st.failures++
 		}
 		if st.failures >= s.set.MaxStageAttempts {

@@ -23,7 +23,7 @@ type StageBinary struct {
 	Key        StageKey
 	Job        int                      // the first job that needs the stage, for logs
 	Program    []byte                   // the lineage up to the stage's border and what to do at it, as rdd.Program wrote it
-	Inputs     map[int][]shuffle.Output // the map outputs of every shuffle that the stage reads, in map order
+	Inputs     map[int][]shuffle.Output // the map outputs of every shuffle that the stage reads, in map order; without the shuffles of which some are missing
 	Properties map[string]string        // local properties of the job: description, pool, …
 }
 
