@@ -31,27 +31,30 @@ func newBackend(c *Context) (cluster.Backend, error) {
 func (c *Context) startBackend() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.closers = append(c.closers, cancel)
-	return c.backend.Start(ctx, func(e cluster.Event) {
-		switch e := e.(type) {
-		case cluster.TaskResults:
-			c.loop.queue.put(results{e.Executor, e.Results})
-		case cluster.CommitAsked:
-			c.loop.queue.put(sched.CommitAsked{Task: sched.TaskID(e.Task)})
-		case cluster.BlockUpdates:
-			c.loop.queue.put(blockUpdates{e.Executor, e.Updates})
-		case cluster.ExecutorAdded:
-			c.loop.queue.put(sched.ExecutorAdded{Executor: e.Executor, Host: e.Host, Cores: e.Cores})
-		case cluster.ExecutorLost:
-			c.loop.queue.put(sched.ExecutorLost{Executor: e.Executor, Reason: fmt.Errorf("executor %s was lost: %s", e.Executor, c.loop.redact(e.Reason)), OutputsLost: e.OutputsLost, Fault: e.Fault})
-		case cluster.HostLost:
-			c.loop.queue.put(sched.HostLost{Host: e.Host, Reason: fmt.Errorf("host %s was lost: %s", e.Host, c.loop.redact(e.Reason))})
-		case cluster.Failed:
-			c.loop.queue.put(noExecutors{c.loop.shown(e.Err)})
-		case cluster.Log:
-			slog.Log(ctx, slog.Level(e.Level), c.loop.redact(e.Text), "from", e.From)
-		case cluster.Heartbeat:
-		}
-	})
+	return c.backend.Start(ctx, c.onCluster)
+}
+
+// onCluster hands what executors report to the loop.
+func (c *Context) onCluster(e cluster.Event) {
+	switch e := e.(type) {
+	case cluster.TaskResults:
+		c.loop.queue.put(results{e.Executor, e.Results})
+	case cluster.CommitAsked:
+		c.loop.queue.put(sched.CommitAsked{Task: sched.TaskID(e.Task)})
+	case cluster.BlockUpdates:
+		c.loop.queue.put(blockUpdates{e.Executor, e.Updates})
+	case cluster.ExecutorAdded:
+		c.loop.queue.put(sched.ExecutorAdded{Executor: e.Executor, Host: e.Host, Cores: e.Cores})
+	case cluster.ExecutorLost:
+		c.loop.queue.put(sched.ExecutorLost{Executor: e.Executor, Reason: fmt.Errorf("executor %s was lost: %s", e.Executor, c.loop.redact(e.Reason)), OutputsLost: e.OutputsLost, Fault: e.Fault})
+	case cluster.HostLost:
+		c.loop.queue.put(sched.HostLost{Host: e.Host, Reason: fmt.Errorf("host %s was lost: %s", e.Host, c.loop.redact(e.Reason))})
+	case cluster.Failed:
+		c.loop.queue.put(noExecutors{c.loop.shown(e.Err)})
+	case cluster.Log:
+		slog.Log(context.Background(), slog.Level(e.Level), c.loop.redact(e.Text), "from", e.From)
+	case cluster.Heartbeat:
+	}
 }
 
 // changeCluster is for tests that put executors elsewhere than settings can.

@@ -17,11 +17,15 @@ import (
 
 // loop is the goroutine that owns the scheduler: it feeds it what happened and does what it decides. Nothing else touches what is
 // below the line.
+//
+// It reads no clock but now and waits nowhere but in run, so that a simulation can drive it through drain and wake.
 type loop struct {
 	ctx   *Context
 	queue queue
+	now   func() time.Time
 
 	// The loop's own.
+	batch    []any // being handled
 	sched    *sched.Scheduler
 	jobs     map[int]*job
 	stages   map[int]*stageState
@@ -61,7 +65,7 @@ type taskState struct {
 
 func newLoop(c *Context, set sched.Settings) *loop {
 	return &loop{
-		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
+		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, now: time.Now, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
 		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{}, redact: c.conf.Redactor(),
 		written: map[int]map[int]shuffle.Output{},
@@ -71,36 +75,52 @@ func newLoop(c *Context, set sched.Settings) *loop {
 func (l *loop) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var batch []any
 	for {
-		l.queue.mu.Lock()
-		batch, l.queue.items = l.queue.items, batch[:0]
-		l.queue.mu.Unlock()
-		if len(batch) == 0 {
-			wait := time.Hour
-			if at, ok := l.sched.Deadline(); ok {
-				wait = time.Until(at)
-			}
-			timer.Reset(max(wait, 0))
-			select {
-			case <-l.queue.wake:
-			case <-timer.C:
-				l.handle(sched.Tick{})
-				l.flush()
-			}
+		some, stopped := l.drain()
+		if stopped {
+			return
+		}
+		if some {
 			continue
 		}
-		for i, item := range batch {
-			batch[i] = nil
-			if stop, ok := item.(stopLoop); ok {
-				l.abandon()
-				close(stop.done)
-				return
-			}
-			l.take(item)
+		wait := time.Hour
+		if at, ok := l.sched.Deadline(); ok {
+			wait = time.Until(at)
 		}
-		l.flush()
+		timer.Reset(max(wait, 0))
+		select {
+		case <-l.queue.wake:
+		case <-timer.C:
+			l.wake()
+		}
 	}
+}
+
+// wake has the scheduler look at the time.
+func (l *loop) wake() {
+	l.handle(sched.Tick{})
+	l.flush()
+}
+
+// drain handles what is in the queue, if there is something, and tells whether the loop is to end.
+func (l *loop) drain() (some, stopped bool) {
+	l.queue.mu.Lock()
+	l.batch, l.queue.items = l.queue.items, l.batch[:0]
+	l.queue.mu.Unlock()
+	if len(l.batch) == 0 {
+		return false, false
+	}
+	for i, item := range l.batch {
+		l.batch[i] = nil
+		if stop, ok := item.(stopLoop); ok {
+			l.abandon()
+			close(stop.done)
+			return true, true
+		}
+		l.take(item)
+	}
+	l.flush()
+	return true, false
 }
 
 // take handles one thing from the queue.
@@ -177,7 +197,7 @@ func (l *loop) stage(s *plan.Stage) *stageState {
 
 // handle feeds the scheduler and does what it says.
 func (l *loop) handle(e sched.Event) {
-	for _, a := range slices.Clone(l.sched.Handle(time.Now(), e)) {
+	for _, a := range slices.Clone(l.sched.Handle(l.now(), e)) {
 		l.act(a)
 	}
 }
@@ -321,6 +341,7 @@ func (l *loop) completed(a sched.StageCompleted) {
 		}
 	}
 	if sent {
+		l.flush() // tasks of the attempt may be among the launches: the program must not go before them
 		l.ctx.backend.Remove(protocol.Remove{Kind: protocol.RemoveStage, ID: key.Stage, Attempt: key.Attempt})
 	}
 	ev := StageCompleted{Stage: a.Stage.ID, Attempt: a.Attempt, Time: time.Now()}

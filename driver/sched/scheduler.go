@@ -117,6 +117,22 @@ func New(set Settings) *Scheduler {
 // Outputs is the map-output tracker. It may be read between calls of Handle, on the scheduler's goroutine.
 func (s *Scheduler) Outputs() *Outputs { return s.outputs }
 
+// Load is what a scheduler has on its books.
+type Load struct {
+	Jobs, Stages, Attempts int // that have not ended
+	Running, Pending       int // tasks
+	Commits                int // rights to commit that are held
+	Executors              int // alive
+}
+
+// Load counts what is on the books: when all jobs have ended and their killed tasks have been reported, nothing but executors.
+func (s *Scheduler) Load() Load {
+	return Load{
+		Jobs: len(s.jobs), Stages: len(s.byShuffle), Attempts: len(s.sets) + len(s.stale), Running: len(s.tasks), Pending: s.pending,
+		Commits: len(s.commits), Executors: len(s.executors),
+	}
+}
+
 // Handle takes in an event and returns what is to be done about it, in order. The slice is valid until the next call.
 // A time before that of the last event is taken for that of the last event.
 func (s *Scheduler) Handle(now time.Time, event Event) []Action {

@@ -1,0 +1,548 @@
+package driver
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/spark-go/spark-go/driver/cluster"
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/shuffle"
+)
+
+// process is a process on a machine: what it is about to do happens unless it is dead, and later if it is stopped.
+type process struct {
+	s       *simulation
+	rng     *rand.Rand
+	name    string
+	machine string
+	alive   bool
+	paused  time.Duration // until when a signal stops it
+	link    *simLink
+	backlog []func() // what was to be done meanwhile
+}
+
+func (p *process) after(d time.Duration, f func()) {
+	p.s.w.after(d, func() { p.do(f) })
+}
+
+func (p *process) do(f func()) {
+	switch {
+	case !p.alive:
+	case p.paused > p.s.w.now || len(p.backlog) > 0:
+		p.backlog = append(p.backlog, f)
+		if len(p.backlog) == 1 {
+			p.s.w.at(p.paused, 0, p.goOn)
+		}
+	default:
+		f()
+	}
+}
+
+// goOn does what was to be done while the process was stopped, in order.
+func (p *process) goOn() {
+	if p.paused > p.s.w.now {
+		p.s.w.at(p.paused, 0, p.goOn)
+		return
+	}
+	for i := 0; i < len(p.backlog) && p.alive; i++ {
+		p.backlog[i]()
+	}
+	p.backlog = nil
+}
+
+// beat sends heartbeats.
+func (p *process) beat(fill func(*protocol.Heartbeat)) {
+	m := new(protocol.Heartbeat)
+	fill(m)
+	p.link.send(m)
+	p.after(p.s.heartbeat, func() { p.beat(fill) })
+}
+
+// simHost is a host process: it keeps map outputs and runs one job process after the other.
+type simHost struct {
+	process
+	number   int
+	onEnd    func()
+	exec     *simExec
+	epoch    int
+	files    map[fileKey]uint64 // map outputs: what the map task computed
+	exits    []time.Duration
+	accepted bool
+	slow     time.Duration // factor of how long tasks take
+}
+
+type fileKey struct {
+	shuffle, mapN int
+	attempt       int64
+}
+
+var _ cluster.Process = (*simHost)(nil)
+
+func (s *simulation) newHost(id string, number int, ended func()) *simHost {
+	h := &simHost{number: number, onEnd: ended, files: map[fileKey]uint64{}, slow: 1}
+	h.process = process{s: s, rng: rand.New(rand.NewPCG(s.w.seed, 1<<32+uint64(number))), name: id, machine: id, alive: true}
+	if s.faults.slow && h.rng.IntN(4) == 0 {
+		h.slow = 10
+	}
+	s.hosts = append(s.hosts, h)
+	s.hostByID[id] = h
+	s.w.logf("START %s", id)
+	h.after(between(h.rng, 5*time.Millisecond, 200*time.Millisecond), h.connect)
+	return h
+}
+
+func (h *simHost) connect() {
+	h.link = h.s.w.dial(h.machine, func(m protocol.Message) { h.do(func() { h.receive(m) }) }, func() { h.do(func() { h.die("its connection ended") }) })
+	h.link.send(&protocol.RegisterHost{Host: h.name, PID: 1, BlockAddr: h.name})
+}
+
+func (h *simHost) receive(m protocol.Message) {
+	switch m := m.(type) {
+	case *protocol.Registered:
+		h.accepted = true
+		h.beat(func(*protocol.Heartbeat) {})
+		h.startJob()
+	case *protocol.Refused:
+		h.die("refused: " + m.Reason)
+	case *protocol.KillExecutor:
+		if x := h.exec; x != nil && x.epoch == m.Epoch {
+			x.exit(m.Reason, "")
+		}
+	case *protocol.Remove:
+		if m.Kind == protocol.RemoveShuffle {
+			maps.DeleteFunc(h.files, func(k fileKey, _ uint64) bool { return k.shuffle == m.ID })
+		}
+	default:
+		h.s.fail("the driver sent %T to a host", m)
+	}
+}
+
+// startJob starts the next job process.
+func (h *simHost) startJob() {
+	h.epoch++
+	x := &simExec{
+		host: h, epoch: h.epoch, stages: map[protocol.StageKey]*protocol.StageBinary{}, running: map[int64]*simTask{},
+		blocks: map[protocol.BlockID]map[[2]int]uint64{},
+	}
+	name := fmt.Sprintf("%d.%d", h.number, h.epoch)
+	x.process = process{s: h.s, rng: rand.New(rand.NewPCG(h.s.w.seed, 1<<33+uint64(h.number)<<12+uint64(h.epoch))), name: name, machine: h.machine, alive: true}
+	h.exec = x
+	x.after(between(x.rng, 20*time.Millisecond, 400*time.Millisecond), x.connect)
+}
+
+// jobEnded tells the driver and starts the next one, unless too many have ended.
+func (h *simHost) jobEnded(x *simExec, killed, cause string) {
+	now := h.s.w.now
+	h.exits = append(h.exits, now)
+	for now-h.exits[0] > time.Minute {
+		h.exits = h.exits[1:]
+	}
+	m := &protocol.ExecutorExited{ID: x.name, Epoch: x.epoch, Killed: killed, Code: 1, Stderr: cause, Registered: x.accepted, Restarting: len(h.exits) <= 10}
+	h.link.send(m)
+	if m.Restarting {
+		h.startJob()
+	}
+}
+
+// die ends the host and what it started, and with it its map outputs.
+func (h *simHost) die(cause string) {
+	if !h.alive {
+		return
+	}
+	h.s.w.logf("DEAD %s: %s", h.name, cause)
+	h.alive = false
+	if h.exec != nil {
+		h.exec.exit("", "its host is dead")
+	}
+	if h.link != nil {
+		h.link.close()
+	}
+	if !h.s.w.isCut(h.machine, driverMachine) && h.rng.IntN(3) > 0 { // else nobody tells the driver, and it has to find out
+		h.s.w.after(between(h.rng, time.Millisecond, 2*time.Second), h.onEnd)
+	}
+}
+
+// Done implements cluster.Process; the roster is told through Surroundings.
+func (h *simHost) Done() <-chan struct{} { return nil }
+
+// Cause implements cluster.Process.
+func (h *simHost) Cause() string { return "the host was killed" }
+
+// Release implements cluster.Process.
+func (h *simHost) Release() {}
+
+// Discard implements cluster.Process: the driver has it killed, where it can reach it.
+func (h *simHost) Discard() {
+	if h.alive && !h.s.w.isCut(h.machine, driverMachine) && h.rng.IntN(2) == 0 {
+		h.die("given up by the driver")
+	}
+}
+
+// simExec is a job process.
+type simExec struct {
+	process
+	host     *simHost
+	epoch    int
+	accepted bool
+	stages   map[protocol.StageKey]*protocol.StageBinary
+	running  map[int64]*simTask
+	blocks   map[protocol.BlockID]map[[2]int]uint64 // cached partitions: what was read from shuffles for them
+	updates  []protocol.BlockUpdate                 // not yet reported
+}
+
+func (x *simExec) connect() {
+	x.link = x.s.w.dial(x.machine, func(m protocol.Message) { x.do(func() { x.receive(m) }) }, func() { x.do(func() { x.exit("", "its connection ended") }) })
+	x.link.send(&protocol.RegisterExecutor{
+		ID: x.name, Host: x.host.name, Epoch: x.epoch, PID: 1, Cores: x.s.cores, Digest: simDigest,
+		Location: shuffle.Location{Executor: x.name, Host: x.host.name, Addr: x.host.name},
+	})
+}
+
+const simDigest = "digest"
+
+func (x *simExec) receive(m protocol.Message) {
+	switch m := m.(type) {
+	case *protocol.Registered:
+		x.accepted = true
+		x.beat(func(b *protocol.Heartbeat) {
+			if !x.s.w.fast {
+				b.Running = slices.Sorted(maps.Keys(x.running))
+			}
+		})
+	case *protocol.Refused:
+		x.exit("", "refused: "+m.Reason)
+	case *protocol.StageBinary:
+		x.stages[m.Key] = m
+	case *protocol.LaunchTasks:
+		for i := range m.Tasks {
+			x.start(&m.Tasks[i])
+		}
+	case *protocol.KillTask:
+		if t := x.running[m.ID]; t != nil && !t.killed {
+			t.killed = true
+			if x.rng.IntN(4) > 0 { // else it does not look
+				x.after(between(x.rng, 0, 100*time.Millisecond), func() { t.end(protocol.TaskResult{Outcome: protocol.Killed, Error: m.Reason}) })
+			}
+		}
+	case *protocol.CommitAnswer:
+		if t := x.running[m.ID]; t != nil && t.asked {
+			t.answered(m.Allowed)
+		}
+	case *protocol.Remove:
+		switch m.Kind {
+		case protocol.RemoveStage:
+			delete(x.stages, protocol.StageKey{Stage: m.ID, Attempt: m.Attempt})
+		case protocol.RemoveDataset:
+			maps.DeleteFunc(x.blocks, func(id protocol.BlockID, _ map[[2]int]uint64) bool { return id.Dataset == m.ID })
+		case protocol.RemoveBroadcast, protocol.RemoveShuffle:
+		}
+	default:
+		x.s.fail("the driver sent %T to an executor", m)
+	}
+}
+
+// exit ends the process; its host reports it and starts the next one.
+func (x *simExec) exit(killed, cause string) {
+	if !x.alive {
+		return
+	}
+	x.s.w.logf("EXIT %s: %s%s", x.name, killed, cause)
+	x.alive = false
+	for _, id := range slices.Sorted(maps.Keys(x.running)) {
+		x.s.gone(x.running[id])
+	}
+	x.running = nil
+	if x.link != nil {
+		x.link.close()
+	}
+	h := x.host
+	if h.exec == x {
+		h.after(between(h.rng, 0, 20*time.Millisecond), func() { h.jobEnded(x, killed, cause) })
+	}
+}
+
+// simTask is a task attempt in a job process.
+type simTask struct {
+	protocol.TaskDesc
+	exec   *simExec
+	binary *protocol.StageBinary
+	prog   *simProgram
+	values map[[2]int]uint64 // what was read from each reduce partition of a shuffle
+	reads  [][2]int          // that are left
+	at     int               // in the outputs of the first of them
+	sum    uint64
+	killed bool
+	asked  bool
+	slow   time.Duration
+}
+
+func (x *simExec) start(d *protocol.TaskDesc) {
+	if !x.alive {
+		return
+	}
+	s := x.s
+	st := x.stages[d.Stage]
+	if st == nil {
+		s.fail("task %d of stage %v came to %s before the stage", d.ID, d.Stage, x.name)
+		return
+	}
+	if x.running[d.ID] != nil {
+		s.fail("task %d came to %s twice", d.ID, x.name)
+		return
+	}
+	t := &simTask{TaskDesc: *d, exec: x, binary: st, prog: s.programs[d.Stage], slow: 1}
+	x.running[d.ID] = t
+	if len(x.running) > x.s.cores {
+		s.fail("%d tasks run on the %d cores of %s", len(x.running), s.cores, x.name)
+		return
+	}
+	if s.w.fast {
+		x.after(between(x.rng, time.Second, 2*time.Second), t.compute)
+		return
+	}
+	t.slow = x.host.slow
+	if s.faults.slow && x.rng.IntN(20) == 0 {
+		t.slow *= 20
+	}
+	x.after(t.slow*between(x.rng, 5*time.Millisecond, 300*time.Millisecond), t.read)
+}
+
+// read takes what the task needs from shuffles, in map order; what lies behind cached blocks of this process is not needed.
+func (t *simTask) read() {
+	x := t.exec
+	t.values = map[[2]int]uint64{}
+	for _, b := range t.prog.persisted(t.Partition) {
+		for in, v := range x.blocks[b] {
+			t.values[in] = v
+		}
+	}
+	for _, in := range t.prog.reads(t.Partition) {
+		if _, ok := t.values[in]; !ok && !slices.Contains(t.reads, in) {
+			t.reads = append(t.reads, in)
+		}
+	}
+	t.next()
+}
+
+func (t *simTask) next() {
+	x := t.exec
+	if x.running[t.ID] != t {
+		return
+	}
+	for len(t.reads) > 0 {
+		in := t.reads[0]
+		outs, ok := t.binary.Inputs[in[0]]
+		if !ok {
+			t.fetchFailed(in, -1, shuffle.Location{})
+			return
+		}
+		if t.at == len(outs) {
+			t.values[in] = t.sum
+			t.reads, t.at, t.sum = t.reads[1:], 0, 0
+			continue
+		}
+		t.fetch(in, &outs[t.at], 0)
+		return
+	}
+	x.after(t.slow*between(x.rng, time.Millisecond, 200*time.Millisecond), t.compute)
+}
+
+// fetch reads a map output, from this disk or from its host.
+func (t *simTask) fetch(in [2]int, out *shuffle.Output, try int) {
+	x := t.exec
+	w := x.s.w
+	server := x.s.hostByID[out.Location.Addr]
+	key := fileKey{in[0], out.Map, out.Attempt}
+	got := func(v uint64, ok bool) {
+		if x.running[t.ID] != t {
+			return
+		}
+		if !ok {
+			t.fetchFailed(in, out.Map, out.Location)
+			return
+		}
+		t.sum = mix(t.sum, mix(v, uint64(in[1])))
+		t.at++
+		t.next()
+	}
+	if server == x.host {
+		v, ok := server.files[key]
+		got(v, ok)
+		return
+	}
+	broken := func() { // the connection: tried again
+		x.after(between(x.rng, 100*time.Millisecond, 3*time.Second), func() {
+			if try == 3 {
+				got(0, false)
+			} else if x.running[t.ID] == t {
+				t.fetch(in, out, try+1)
+			}
+		})
+	}
+	if !server.alive || w.isCut(x.machine, server.machine) {
+		broken()
+		return
+	}
+	open := true
+	once := func(f func()) func() {
+		return func() {
+			if open {
+				open = false
+				f()
+			}
+		}
+	}
+	w.after(w.delay(x.rng), func() {
+		server.do(func() {
+			v, ok := server.files[key]
+			w.after(w.delay(x.rng), func() {
+				if !w.isCut(x.machine, server.machine) {
+					x.do(once(func() { got(v, ok) }))
+				}
+			})
+		})
+	})
+	x.after(between(x.rng, 10*time.Second, 30*time.Second), once(broken)) // the server died, is stopped, or is out of reach
+}
+
+func (t *simTask) fetchFailed(in [2]int, mapN int, from shuffle.Location) {
+	t.exec.s.tally.fetches++
+	t.end(protocol.TaskResult{
+		Outcome: protocol.FetchFailed, Error: "the map output is gone",
+		Fetch: &protocol.FetchFailure{Shuffle: in[0], Map: mapN, Reduce: in[1], Location: from},
+	})
+}
+
+// compute ends the task's work, one way or another.
+func (t *simTask) compute() {
+	x := t.exec
+	s := x.s
+	if x.running[t.ID] != t {
+		return
+	}
+	if s.trouble() {
+		switch r := x.rng.Float64(); {
+		case r < s.faults.taskFails:
+			s.tally.failures++
+			t.end(protocol.TaskResult{Outcome: protocol.Failed, Error: "chance"})
+			return
+		case r < s.faults.taskFails+s.faults.taskKills:
+			s.tally.exits++
+			x.exit("", "a task called os.Exit")
+			return
+		}
+	}
+	if t.prog.commits && !t.asked {
+		t.asked = true
+		x.link.send(&protocol.CommitRequest{ID: t.ID})
+		return
+	}
+	t.succeed()
+}
+
+// answered goes on after a task has asked whether it may publish.
+func (t *simTask) answered(allowed bool) {
+	x := t.exec
+	s := x.s
+	if !allowed {
+		s.tally.denied++
+		t.end(protocol.TaskResult{Outcome: protocol.CommitDenied, Error: "denied"})
+		return
+	}
+	x.after(t.slow*between(x.rng, time.Millisecond, 100*time.Millisecond), func() {
+		if x.running[t.ID] != t {
+			return
+		}
+		if s.trouble() && x.rng.Float64() < s.faults.taskKills {
+			x.exit("", "killed before it published")
+			return
+		}
+		s.published[t.ID] = true
+		if s.trouble() && x.rng.Float64() < s.faults.taskKills {
+			x.exit("", "killed after it published")
+			return
+		}
+		t.succeed()
+	})
+}
+
+func (t *simTask) succeed() {
+	x := t.exec
+	v := t.prog.value(t.Partition, t.values)
+	r := protocol.TaskResult{Outcome: protocol.Succeeded}
+	if t.prog.shuffle != nil {
+		x.host.files[fileKey{t.prog.shuffle.ID, t.Partition, t.ID}] = v
+		r.Output = &shuffle.Output{
+			Map: t.Partition, Attempt: t.ID, Location: shuffle.Location{Executor: x.name, Host: x.host.name, Addr: x.host.name}, Sizes: t.prog.sizes,
+		}
+	} else {
+		r.Value = binary.LittleEndian.AppendUint64(nil, v)
+	}
+	if !x.s.w.fast {
+		r.Updates = []protocol.AccumulatorUpdate{{ID: simAccumulator, Value: t.prog.update(t.Partition)}}
+		for _, b := range t.prog.persisted(t.Partition) {
+			if x.blocks[b] != nil || x.rng.IntN(4) == 0 { // no room
+				continue
+			}
+			kept := map[[2]int]uint64{}
+			for _, in := range x.s.readsOf(b) {
+				kept[in] = t.values[in]
+			}
+			x.blocks[b] = kept
+			x.updates = append(x.updates, protocol.BlockUpdate{ID: b, Memory: 1})
+		}
+	}
+	x.s.ended[t.ID] = protocol.Succeeded
+	t.end(r)
+}
+
+// end reports the task.
+func (t *simTask) end(r protocol.TaskResult) {
+	x := t.exec
+	if x.running[t.ID] != t {
+		return
+	}
+	delete(x.running, t.ID)
+	s := x.s
+	s.ended[t.ID] = r.Outcome
+	r.ID, r.Stage, r.Partition = t.ID, t.Stage, t.Partition
+	r.Blocks, x.updates = x.updates, nil
+	m := &protocol.TaskResults{Results: []protocol.TaskResult{r}}
+	x.link.send(m)
+	if s.trouble() && s.faults.duplicates && x.rng.IntN(20) == 0 {
+		s.tally.duplicates++
+		again := r
+		again.Blocks = nil
+		x.after(between(x.rng, 0, time.Second), func() { x.link.send(&protocol.TaskResults{Results: []protocol.TaskResult{again}}) })
+	}
+}
+
+// evict drops a cached block, as a store short of memory does.
+func (x *simExec) evict() {
+	ids := slices.SortedFunc(maps.Keys(x.blocks), func(a, b protocol.BlockID) int {
+		if a.Dataset != b.Dataset {
+			return a.Dataset - b.Dataset
+		}
+		return a.Partition - b.Partition
+	})
+	if len(ids) == 0 || x.link == nil {
+		return
+	}
+	id := ids[x.rng.IntN(len(ids))]
+	delete(x.blocks, id)
+	x.s.tally.evicted++
+	x.updates = append(x.updates, protocol.BlockUpdate{ID: id})
+	if x.rng.IntN(2) == 0 {
+		x.link.send(&protocol.BlockUpdates{Updates: x.updates})
+		x.updates = nil
+	}
+}
+
+func mix(h, x uint64) uint64 {
+	h = (h ^ x) * 0x9e3779b97f4a7c15
+	return h ^ h>>29
+}

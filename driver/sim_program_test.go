@@ -1,0 +1,183 @@
+package driver
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+// simProgram is a stage attempt as its tasks see it. A task of the simulation does not run the program; it reads what the program would
+// read, and what it computes is a hash of that, so that a missing, stale or doubled input shows in the result.
+type simProgram struct {
+	s       *simulation
+	target  *rdd.Node
+	shuffle *rdd.Shuffle // nil for results
+	program *rdd.Program
+	job     int // of results
+	commits bool
+	sizes   []int64
+	known   map[int][][2]int
+}
+
+func (p *simProgram) reads(partition int) [][2]int {
+	in, ok := p.known[partition]
+	if !ok {
+		in = p.program.Reads(partition)
+		p.known[partition] = in
+	}
+	return in
+}
+
+func (p *simProgram) persisted(partition int) (ids []protocol.BlockID) {
+	if p.s.caches == 0 {
+		return nil
+	}
+	for _, b := range p.program.Persisted(partition) {
+		ids = append(ids, protocol.BlockID{Dataset: b[0], Partition: b[1]})
+	}
+	return ids
+}
+
+func (p *simProgram) value(partition int, values map[[2]int]uint64) uint64 {
+	h := mix(uint64(p.target.ID())+1, uint64(partition))
+	for _, in := range p.reads(partition) {
+		h = mix(mix(h, uint64(in[0])<<20|uint64(in[1])), values[in])
+	}
+	return h
+}
+
+// update is what a task adds to the accumulator: where it belongs.
+func (p *simProgram) update(partition int) []byte {
+	kind, id := uint64(0), p.job
+	if p.shuffle != nil {
+		kind, id = 1, p.shuffle.ID
+	}
+	return binary.LittleEndian.AppendUint64(nil, kind<<63|uint64(id)<<32|uint64(partition))
+}
+
+const simAccumulator = 1 << 20
+
+// lineage is the datasets of a simulation, and what their partitions really hold.
+type simLineage struct {
+	datasets []rdd.RDD[rdd.Pair[int64, int64]]
+	nodes    map[int]*rdd.Node
+	shuffles map[int]*rdd.Shuffle
+	readers  map[int]*rdd.Program // of each dataset
+	truth    map[[2]int]uint64
+	caches   int
+}
+
+// describe makes datasets at random, with the operations of the library.
+func (s *simulation) describe(rng *rand.Rand) {
+	s.simLineage = simLineage{nodes: map[int]*rdd.Node{}, shuffles: map[int]*rdd.Shuffle{}, readers: map[int]*rdd.Program{}, truth: map[[2]int]uint64{}}
+	var all []rdd.RDD[rdd.Pair[int64, int64]]
+	some := func() rdd.RDD[rdd.Pair[int64, int64]] { return all[rng.IntN(len(all))] }
+	for i := range 3 + rng.IntN(7) {
+		n := 1 + rng.IntN(6)
+		op := rng.IntN(10)
+		if i == 0 {
+			op = 0
+		}
+		var d rdd.RDD[rdd.Pair[int64, int64]]
+		switch op {
+		case 0:
+			d = rdd.Map(rdd.Range(s.ctx, 0, 100, 1, n), simPair)
+		case 1, 2, 3:
+			d = rdd.PartitionBy(some(), rdd.Partitioner[int64](rdd.HashPartitioner[int64]{N: n}))
+		case 4, 5:
+			d = rdd.ReduceByKey(some(), simAdd, n)
+		case 6:
+			d = rdd.Union(some(), some())
+		case 7:
+			d = rdd.Coalesce(some(), n)
+		default: // a task that reads two shuffles
+			a := rdd.ReduceByKey(some(), simAdd, n)
+			b := rdd.Repartition(some(), n)
+			d = rdd.ZipPartitions(a, b, simZip)
+		}
+		if rng.IntN(5) == 0 {
+			d = d.Persist(rdd.MemoryOnly)
+			s.caches++
+		}
+		all = append(all, d)
+	}
+	s.datasets = all
+	for _, d := range all {
+		for _, n := range rdd.Ancestors(d.Node(), true) {
+			s.nodes[n.ID()] = n
+			for _, dep := range n.Dependencies() {
+				if sh, ok := dep.(*rdd.Shuffle); ok {
+					s.shuffles[sh.ID] = sh
+				}
+			}
+		}
+	}
+}
+
+func simPair(i int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: i, Value: i} }
+
+func simAdd(a, b int64) int64 { return a + b }
+
+func simZip(a, _ iter.Seq[rdd.Pair[int64, int64]]) iter.Seq[rdd.Pair[int64, int64]] { return a }
+
+// reader lists what the partitions of a dataset are computed from.
+func (s *simulation) reader(n *rdd.Node) *rdd.Program {
+	p := s.readers[n.ID()]
+	if p == nil {
+		p = rdd.NewProgram(n, nil)
+		s.readers[n.ID()] = p
+	}
+	return p
+}
+
+func (s *simulation) readsOf(b protocol.BlockID) [][2]int {
+	return s.reader(s.nodes[b.Dataset]).Reads(b.Partition)
+}
+
+// expected is what a partition of a dataset holds.
+func (s *simulation) expected(n *rdd.Node, partition int) uint64 {
+	key := [2]int{n.ID(), partition}
+	if v, ok := s.truth[key]; ok {
+		return v
+	}
+	h := mix(uint64(n.ID())+1, uint64(partition))
+	for _, in := range s.reader(n).Reads(partition) {
+		sum := uint64(0)
+		from := s.shuffles[in[0]].Node
+		for m := range from.Partitions() {
+			sum = mix(sum, mix(s.expected(from, m), uint64(in[1])))
+		}
+		h = mix(mix(h, uint64(in[0])<<20|uint64(in[1])), sum)
+	}
+	s.truth[key] = h
+	return h
+}
+
+// simAction is the action of the simulation's jobs: their tasks never run it.
+type simAction struct{ Job int }
+
+func (simAction) Run(*rdd.Task, int) ([]byte, error) {
+	return nil, fmt.Errorf("a simulated task was run")
+}
+
+// learn notes the program of a stage attempt when it is sent to the first executor.
+func (s *simulation) learn(b *protocol.StageBinary) {
+	if s.programs[b.Key] != nil {
+		return
+	}
+	st := s.loop.stages[b.Key.Stage]
+	p := &simProgram{s: s, program: st.program, known: map[int][][2]int{}}
+	if sh, ok := st.stage.Dep.(*rdd.Shuffle); ok {
+		p.shuffle, p.target = sh, sh.Node
+		p.sizes = make([]int64, sh.Partitions)
+	} else {
+		p.target = st.job.spec.Target
+		p.job = st.job.id
+		p.commits = s.jobs[p.job].commits
+	}
+	s.programs[b.Key] = p
+}

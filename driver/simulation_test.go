@@ -1,0 +1,645 @@
+package driver
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spark-go/spark-go/driver/cluster"
+	"github.com/spark-go/spark-go/driver/conf"
+	"github.com/spark-go/spark-go/driver/sched"
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/rdd"
+)
+
+var (
+	simSeeds = flag.Int("simulations", 0, "how many clusters TestSimulatedCluster simulates; 0 means 300, with SPARK_GO_SLOW=1 10,000")
+	simFirst = flag.Uint64("simulation", 0, "the seed of the first one")
+)
+
+// simRegressions are seeds that once failed.
+var simRegressions = []uint64{}
+
+// TestSimulatedCluster runs whole clusters on a virtual clock and network, each from one seed: the driver's loop, scheduler, map-output
+// tracking and roster of executors are the real ones; hosts, job processes, tasks and the network are modelled. Several jobs at a time
+// share shuffles and caches while processes are killed, stopped and replaced, connections break, the network is cut between any two
+// machines, files are deleted, messages are late or come twice, tasks fail, hang or are slow, jobs are cancelled. After a time the trouble
+// ends.
+//
+//   - Every job ends soon after, with success or a cause that the trouble explains.
+//   - Every result is right and comes once; every accumulator update of a result counts once.
+//   - A stage has one active attempt. Nothing is launched on executors that the driver has lost, and nothing counts that they say.
+//   - One attempt of a task may publish; a job that succeeds has published every partition.
+//   - When all jobs have ended nothing of them is left in the driver.
+//
+// SPARK_GO_SEED=n plays one seed and shows everything that happened.
+func TestSimulatedCluster(t *testing.T) {
+	if n, err := strconv.ParseUint(os.Getenv("SPARK_GO_SEED"), 10, 64); err == nil {
+		s := newSimulation(n)
+		s.w.record = t.Logf
+		if err := s.run(); err != nil {
+			t.Errorf("seed %d: %v", n, err)
+		}
+		return
+	}
+	seeds := *simSeeds
+	if seeds == 0 {
+		if seeds = 300; os.Getenv("SPARK_GO_SLOW") != "" {
+			seeds = 10_000
+		}
+	}
+	quiet(t)
+	var total simTally
+	start := time.Now()
+	play := func(seed uint64) {
+		s := newSimulation(seed)
+		if err := s.run(); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+		total.add(s.tally)
+	}
+	for _, seed := range simRegressions {
+		play(seed)
+	}
+	for i := 0; i < seeds && !t.Failed(); i++ {
+		play(*simFirst + uint64(i))
+	}
+	t.Logf("%d seeds, %.0f a second: %+v", seeds, float64(seeds)/time.Since(start).Seconds(), total)
+	if seeds >= 300 {
+		total.check(t)
+	}
+}
+
+// TestSimulationReplays plays seeds twice: everything must happen again, at the same time.
+func TestSimulationReplays(t *testing.T) {
+	quiet(t)
+	for seed := range uint64(8) {
+		sums := [2]uint64{}
+		for i := range sums {
+			s := newSimulation(seed*5 + 3)
+			h := fnv.New64a()
+			s.w.record = func(format string, args ...any) { fmt.Fprintf(h, format+"\n", args...) }
+			if err := s.run(); err != nil {
+				t.Fatalf("seed %d: %v", seed*5+3, err)
+			}
+			sums[i] = h.Sum64()
+		}
+		if sums[0] != sums[1] {
+			t.Errorf("seed %d went another way the second time", seed*5+3)
+		}
+	}
+}
+
+// quiet keeps the driver's warnings out of the test's output.
+func quiet(t testing.TB) {
+	old := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	t.Cleanup(func() { slog.SetDefault(old) })
+}
+
+// simTally counts what happened.
+type simTally struct {
+	jobs, succeeded, failed, cancelled, tasks, failures, fetches, exits, hosts, cuts, stops, breaks, deleted, evicted, duplicates, denied, lost, returned, copies, resubmitted int
+}
+
+func (a *simTally) add(b simTally) {
+	for i, p := range a.fields() {
+		*p.n += *b.fields()[i].n
+	}
+}
+
+type simCount struct {
+	name string
+	n    *int
+}
+
+func (a *simTally) fields() []simCount {
+	return []simCount{
+		{"jobs", &a.jobs},
+		{"jobs that succeed", &a.succeeded},
+		{"jobs that fail", &a.failed},
+		{"cancelled jobs", &a.cancelled},
+		{"tasks", &a.tasks},
+		{"failing tasks", &a.failures},
+		{"failed fetches", &a.fetches},
+		{"exits", &a.exits},
+		{"dead hosts", &a.hosts},
+		{"cuts", &a.cuts},
+		{"stopped processes", &a.stops},
+		{"broken connections", &a.breaks},
+		{"deleted files", &a.deleted},
+		{"evicted blocks", &a.evicted},
+		{"duplicates", &a.duplicates},
+		{"denied commits", &a.denied},
+		{"lost executors", &a.lost},
+		{"executors that were given up and return", &a.returned},
+		{"second copies", &a.copies},
+		{"resubmitted stages", &a.resubmitted},
+	}
+}
+
+// check wants every kind of trouble to have happened, or the test would show nothing.
+func (a *simTally) check(t *testing.T) {
+	for _, c := range a.fields() {
+		if *c.n < 5 {
+			t.Errorf("only %d %s in all simulations", *c.n, c.name)
+		}
+	}
+}
+
+// faults are what may happen in one simulation, as rates a second of the whole cluster, or probabilities of a task.
+type simFaults struct {
+	kills, hostKills, cuts, stops, breaks, deletes, evicts, cancels float64
+	taskFails, taskKills                                            float64
+	slow, duplicates                                                bool
+}
+
+// simJob is a job and what has come of it.
+type simJob struct {
+	*job
+	index     int
+	commits   bool
+	cancelled bool
+	delivered map[int]bool
+	updates   map[int]int // by partition: how often its update was merged
+	accepted  map[int]int64
+	over      bool
+}
+
+// simulation is one simulated cluster and its jobs.
+type simulation struct {
+	simLineage
+	w         *world
+	ctx       *Context
+	loop      *loop
+	roster    *cluster.Roster
+	rng       *rand.Rand
+	faults    simFaults
+	heartbeat time.Duration
+	timeout   time.Duration
+	cores     int
+	chaos     time.Duration // when the trouble ends
+	set       sched.Settings
+
+	hosts    []*simHost
+	hostByID map[string]*simHost
+	programs map[protocol.StageKey]*simProgram
+	jobs     map[int]*simJob
+	order    []*simJob
+	toSubmit int
+
+	draining  bool
+	wakeAt    time.Duration
+	err       error
+	ended     map[int64]protocol.Outcome // what tasks said, whether or not it arrived
+	died      map[int64]bool             // tasks whose process ended under them
+	published map[int64]bool
+	lost      map[string]bool // executors that the driver has lost
+	active    map[int]int     // attempt of each stage
+	counted   map[[3]int]int  // failures of a task in a stage attempt
+	gaveUp    bool
+	shuffled  map[uint64]int // merged updates of map stages
+	tally     simTally
+}
+
+func newSimulation(seed uint64) *simulation {
+	w := newWorld(seed)
+	s := &simulation{
+		w: w, rng: w.rng, hostByID: map[string]*simHost{}, programs: map[protocol.StageKey]*simProgram{}, jobs: map[int]*simJob{},
+		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, lost: map[string]bool{}, active: map[int]int{},
+		counted: map[[3]int]int{}, shuffled: map[uint64]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
+	}
+	rng := s.rng
+	s.cores = 1 + rng.IntN(3)
+	set := sched.Defaults()
+	if rng.IntN(2) == 0 {
+		set.Mode = sched.FAIR
+		set.Pools = []sched.PoolSpec{{Name: "a", Weight: 2, MinShare: 1}, {Name: "b", Weight: 1, Mode: sched.FAIR}}
+	}
+	if rng.IntN(3) == 0 {
+		set.Speculation.Enabled = true
+		set.Speculation.Quantile = 0.5
+	}
+	if rng.IntN(4) == 0 {
+		set.Exclusion.Enabled = true
+		set.Exclusion.Timeout = 20 * time.Second
+		set.Exclusion.UnschedulableTime = 10 * time.Second
+	}
+	s.set = set
+	if seed%8 != 0 {
+		rate := func(most float64) float64 {
+			if rng.IntN(2) == 0 {
+				return 0
+			}
+			return most * rng.Float64()
+		}
+		s.faults = simFaults{
+			kills: rate(0.3), hostKills: rate(0.1), cuts: rate(0.15), stops: rate(0.15), breaks: rate(0.2), deletes: rate(0.3), evicts: rate(0.5),
+			cancels: rate(0.05), taskFails: rate(0.15), taskKills: rate(0.05), slow: rng.IntN(2) == 0, duplicates: rng.IntN(2) == 0,
+		}
+		s.chaos = between(rng, 10*time.Second, 60*time.Second)
+	} else {
+		s.chaos = 10 * time.Second
+	}
+	s.toSubmit = 1 + rng.IntN(5)
+	s.connect(1+rng.IntN(4), cluster.Config{MaxHostLosses: 1000})
+	s.ctx.spread = rng.IntN(2) == 0
+	s.describe(rng)
+	return s
+}
+
+// connect puts the driver on the simulated world.
+func (s *simulation) connect(executors int, config cluster.Config) {
+	c := &Context{
+		conf: conf.New(), started: s.w.start, accumulators: map[int]func([]byte) error{}, broadcasts: map[int]*broadcast{}, groups: map[*job]trackedJob{},
+		stopped: make(chan struct{}),
+	}
+	c.Register(simAccumulator, s.merge)
+	c.AddListener(s.watch)
+	config.Executors, config.Heartbeat, config.Timeout = executors, s.heartbeat, s.timeout
+	config.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	s.roster = cluster.NewRoster(config, func() (string, error) { return simDigest, nil }, s, func(e cluster.Event) {
+		if lost, ok := e.(cluster.Failed); ok {
+			s.w.logf("FAILED %v", lost.Err)
+			s.gaveUp = true
+		}
+		c.onCluster(e)
+		s.poke()
+	})
+	s.w.roster = s.roster
+	c.backend = simBackend{s.roster, s}
+	s.ctx, s.loop = c, newLoop(c, s.set)
+	c.loop = s.loop
+	s.loop.now = s.w.time
+	s.w.after(0, func() { s.roster.LaunchHosts(executors) })
+	s.expire()
+}
+
+func (s *simulation) expire() {
+	s.roster.Expire()
+	s.w.after(s.timeout/8, s.expire)
+}
+
+// simBackend sends through the roster.
+type simBackend struct {
+	*cluster.Roster
+	s *simulation
+}
+
+func (b simBackend) Start(context.Context, func(cluster.Event)) error { return nil }
+func (b simBackend) Stop()                                            {}
+
+// SendStage implements cluster.Backend.
+func (b simBackend) SendStage(executor string, m *protocol.StageBinary) error {
+	b.s.learn(m)
+	return b.Roster.SendStage(executor, m)
+}
+
+// fail ends the simulation with a violation.
+func (s *simulation) fail(format string, args ...any) {
+	if s.err == nil {
+		s.err = fmt.Errorf("after %v: %w", s.w.now, fmt.Errorf(format, args...))
+		s.w.logf("VIOLATION %v", s.err)
+	}
+}
+
+// trouble says whether faults happen now.
+func (s *simulation) trouble() bool { return s.w.now < s.chaos }
+
+// gone notes that a task's process has ended under it.
+func (s *simulation) gone(t *simTask) { s.died[t.ID] = true }
+
+// poke has the loop look at its queue soon.
+func (s *simulation) poke() {
+	if s.draining {
+		return
+	}
+	s.draining = true
+	d := between(s.rng, 0, 500*time.Microsecond)
+	if !s.w.fast && s.rng.IntN(100) == 0 {
+		d = between(s.rng, 0, 300*time.Millisecond) // the driver is busy
+	}
+	s.w.after(d, s.drain)
+}
+
+func (s *simulation) drain() {
+	s.draining = false
+	l := s.loop
+	for {
+		l.queue.mu.Lock()
+		l.queue.items = slices.DeleteFunc(l.queue.items, func(item any) bool { // the garbage collector's news come at any time
+			_, ok := item.(gone)
+			return ok
+		})
+		l.queue.mu.Unlock()
+		if some, _ := l.drain(); !some {
+			break
+		}
+	}
+	s.collect()
+	s.schedule()
+}
+
+// schedule wakes the loop when the scheduler wants to be woken.
+func (s *simulation) schedule() {
+	at, ok := s.loop.sched.Deadline()
+	if !ok {
+		return
+	}
+	d := max(at.Sub(s.w.start), s.w.now)
+	if s.wakeAt > s.w.now && s.wakeAt <= d {
+		return
+	}
+	s.wakeAt = d
+	s.w.at(d, 0, func() {
+		if s.wakeAt == d {
+			s.wakeAt = -1
+			s.loop.wake()
+			s.drain()
+		}
+	})
+}
+
+// submit gives a job to the loop, as Context.Run does.
+func (s *simulation) submit() {
+	d := s.datasets[s.rng.IntN(len(s.datasets))]
+	if s.rng.IntN(2) == 0 {
+		d = s.datasets[len(s.datasets)-1]
+	}
+	j := &simJob{index: len(s.order), delivered: map[int]bool{}, updates: map[int]int{}, accepted: map[int]int64{}, commits: s.rng.IntN(4) == 0}
+	j.job = &job{id: int(s.ctx.jobIDs.Add(1)) - 1, pool: []string{"", "a", "b", "c"}[s.rng.IntN(4)], wake: make(chan struct{}, 1)}
+	j.spec = rdd.Job{Target: d.Node(), Action: simAction{j.id}, Name: "Simulate"}
+	if s.rng.IntN(4) == 0 {
+		p := s.rng.IntN(d.NumPartitions())
+		j.spec.Partitions, j.job.index = []int{p}, map[int]int{p: 0}
+	}
+	if d.NumPartitions() == 0 {
+		return
+	}
+	s.tally.jobs++
+	s.jobs[j.id] = j
+	s.order = append(s.order, j)
+	s.w.logf("JOB %d: %v, partitions %v, commits %v", j.id, d.Node(), j.spec.Partitions, j.commits)
+	s.loop.queue.put(j.job)
+	s.poke()
+}
+
+func (s *simulation) cancel(j *simJob) {
+	s.w.logf("CANCEL job %d", j.id)
+	j.cancelled = true
+	s.loop.queue.put(sched.JobCancelled{Job: j.id, Reason: "chance"})
+	s.poke()
+}
+
+// collect takes results as Context.await does.
+func (s *simulation) collect() {
+	for _, j := range s.order {
+		if j.over {
+			continue
+		}
+		results, done, err := j.next()
+		for _, r := range results {
+			p := r.i
+			if j.spec.Partitions != nil {
+				p = j.spec.Partitions[r.i]
+			}
+			if j.delivered[p] {
+				s.fail("the result of partition %d of job %d came twice", p, j.id)
+			}
+			j.delivered[p] = true
+			if got, want := binary.LittleEndian.Uint64(r.value), s.expected(j.spec.Target, p); got != want {
+				s.fail("partition %d of job %d is %x, not %x", p, j.id, got, want)
+			}
+		}
+		if done {
+			s.finished(j, err)
+		}
+	}
+}
+
+func (s *simulation) finished(j *simJob, err error) {
+	j.over = true
+	s.w.logf("JOB %d ends: %v", j.id, err)
+	want := j.spec.Target.Partitions()
+	if j.spec.Partitions != nil {
+		want = len(j.spec.Partitions)
+	}
+	for p, n := range j.updates {
+		if n != 1 {
+			s.fail("the update of partition %d of job %d was counted %d times", p, j.id, n)
+		}
+	}
+	if err == nil {
+		s.tally.succeeded++
+		if len(j.delivered) != want || len(j.updates) != want {
+			s.fail("job %d succeeded with %d results and %d updates of %d partitions", j.id, len(j.delivered), len(j.updates), want)
+		}
+		if j.commits {
+			for p, id := range j.accepted {
+				if !s.published[id] {
+					s.fail("job %d succeeded, and the attempt that counts for partition %d has published nothing", j.id, p)
+				}
+			}
+		}
+		return
+	}
+	s.tally.failed++
+	var task *sched.TaskError
+	var stage *sched.StageError
+	var cancelled *sched.CancelledError
+	var barred *sched.UnschedulableError
+	switch {
+	case errors.As(err, &task):
+		if n := s.counted[[3]int{task.Stage, task.StageAttempt, task.Partition}]; n < s.set.MaxTaskFailures || n < task.Failures { // losses that nobody is to blame for are among them
+			s.fail("job %d was failed by a task that failed %d times: %v", j.id, n, err)
+		}
+	case errors.As(err, &stage):
+		if s.tally.fetches < s.set.MaxStageAttempts {
+			s.fail("job %d was failed by %d fetch failures: %v", j.id, s.tally.fetches, err)
+		}
+	case errors.As(err, &cancelled):
+		s.tally.cancelled++
+		if !j.cancelled && !s.gaveUp {
+			s.fail("job %d was not cancelled: %v", j.id, err)
+		}
+	case errors.As(err, &barred):
+		if !s.set.Exclusion.Enabled {
+			s.fail("job %d: %v", j.id, err)
+		}
+	case s.gaveUp:
+	default:
+		s.fail("job %d failed without a cause: %v", j.id, err)
+	}
+	if s.chaos == 0 {
+		s.fail("job %d failed without trouble: %v", j.id, err)
+	}
+}
+
+// merge counts an accumulator update.
+func (s *simulation) merge(update []byte) error {
+	v := binary.LittleEndian.Uint64(update)
+	if v>>63 == 1 {
+		s.shuffled[v]++
+		return nil
+	}
+	j := s.jobs[int(v>>32)]
+	if j == nil || j.over {
+		s.fail("an update of job %d was counted after its end", v>>32)
+		return nil
+	}
+	j.updates[int(v&0xffffffff)]++
+	return nil
+}
+
+// watch holds the driver's events against what is known.
+func (s *simulation) watch(e Event) {
+	switch e := e.(type) {
+	case ExecutorAdded:
+		s.w.logf("driver: executor %s on %s", e.Executor, e.Host)
+	case ExecutorRemoved:
+		s.w.logf("driver: lost %s: %s", e.Executor, e.Reason)
+		s.lost[e.Executor] = true
+		s.tally.lost++
+		for _, h := range s.hosts {
+			if x := h.exec; x != nil && x.name == e.Executor && x.alive {
+				s.tally.returned++
+			}
+		}
+	case StageSubmitted:
+		s.w.logf("driver: stage %d.%d %v", e.Stage, e.Attempt, e.Name)
+		if attempt, ok := s.active[e.Stage]; ok {
+			s.fail("stage %d has the active attempts %d and %d", e.Stage, attempt, e.Attempt)
+		}
+		s.active[e.Stage] = e.Attempt
+		if e.Attempt > 0 {
+			s.tally.resubmitted++
+		}
+	case StageCompleted:
+		s.w.logf("driver: stage %d.%d ends: %s", e.Stage, e.Attempt, e.Error)
+		if attempt, ok := s.active[e.Stage]; !ok || attempt != e.Attempt {
+			s.fail("stage %d ends its attempt %d, which is not active", e.Stage, e.Attempt)
+		}
+		delete(s.active, e.Stage)
+	case TaskStarted:
+		s.w.logf("driver: task %d (stage %d.%d, partition %d) on %s, copy %v", e.Task, e.Stage, e.StageAttempt, e.Partition, e.Executor, e.Speculative)
+		s.tally.tasks++
+		if e.Speculative {
+			s.tally.copies++
+		}
+		if s.lost[e.Executor] {
+			s.fail("task %d is launched on %s, which is lost", e.Task, e.Executor)
+		}
+		if attempt, ok := s.active[e.Stage]; !ok || attempt != e.StageAttempt {
+			s.fail("task %d is launched for attempt %d of stage %d, which is not active", e.Task, e.StageAttempt, e.Stage)
+		}
+	case TaskEnded:
+		s.w.logf("driver: task %d ends: %s, accepted %v %s", e.Task, e.Outcome, e.Accepted, firstLine(e.Error))
+		s.taskEnded(e)
+	}
+}
+
+func (s *simulation) taskEnded(e TaskEnded) {
+	said, spoke := s.ended[e.Task]
+	want := map[string]protocol.Outcome{"succeeded": protocol.Succeeded, "failed": protocol.Failed, "fetch failed": protocol.FetchFailed, "killed": protocol.Killed, "commit denied": protocol.CommitDenied}
+	if o, ok := want[e.Outcome]; ok {
+		if !spoke || said != o {
+			s.fail("task %d is taken as %s, and never said so", e.Task, e.Outcome)
+		}
+		if s.lost[e.Executor] {
+			s.fail("task %d ends as %s by word of %s, which is lost", e.Task, e.Outcome, e.Executor)
+		}
+	} else if !s.lost[e.Executor] {
+		s.fail("task %d is taken as %s, and %s is not", e.Task, e.Outcome, e.Executor)
+	}
+	if e.Outcome == "failed" || e.Outcome == "lost" {
+		s.counted[[3]int{e.Stage, e.StageAttempt, e.Partition}]++
+	}
+	if e.Accepted {
+		if e.Outcome != "succeeded" {
+			s.fail("task %d counts and has %s", e.Task, e.Outcome)
+		}
+		if p := s.programs[protocol.StageKey{Stage: e.Stage, Attempt: e.StageAttempt}]; p != nil && p.shuffle == nil {
+			s.jobs[p.job].accepted[e.Partition] = e.Task
+		}
+	}
+}
+
+// run plays the simulation to its end.
+func (s *simulation) run() error {
+	for range s.toSubmit {
+		s.w.after(between(s.rng, 0, s.chaos*3/4), s.submit)
+	}
+	s.scheduleFaults()
+	s.w.after(s.chaos, s.settle)
+	limit := s.chaos + 15*time.Minute
+	idle := func() bool {
+		return s.w.now > s.chaos && len(s.order) > 0 && !slices.ContainsFunc(s.order, func(j *simJob) bool { return !j.over })
+	}
+	for s.err == nil && !idle() {
+		if !s.w.step() || s.w.now > limit {
+			var open []string
+			for _, j := range s.order {
+				if !j.over {
+					open = append(open, fmt.Sprint(j.id))
+				}
+			}
+			s.fail("jobs %s do not end; the scheduler has %+v", strings.Join(open, ", "), s.loop.sched.Load())
+		}
+	}
+	for end := s.w.now + 3*time.Minute; s.err == nil && s.w.now < end; { // killed tasks end
+		s.w.step()
+	}
+	if s.err == nil {
+		s.err = s.leaks()
+	}
+	return s.err
+}
+
+// leaks says what the driver still keeps of jobs that have ended.
+func (s *simulation) leaks() error {
+	l := s.loop
+	load := l.sched.Load()
+	executors := load.Executors
+	load.Executors = 0
+	if load != (sched.Load{}) {
+		return fmt.Errorf("all jobs have ended, and the scheduler keeps %+v", load)
+	}
+	if n := len(l.jobs) + len(l.stages) + len(l.resultOf) + len(l.tasks) + len(l.launches) + len(l.updates); n > 0 {
+		return fmt.Errorf("all jobs have ended, and the loop keeps %d jobs, %d stages, %d results, %d tasks, %d launches, %d updates",
+			len(l.jobs), len(l.stages), len(l.resultOf), len(l.tasks), len(l.launches), len(l.updates))
+	}
+	alive := 0
+	for _, h := range s.hosts {
+		if h.alive && h.exec != nil && h.exec.alive && h.exec.accepted && !s.lost[h.exec.name] {
+			alive++
+		}
+	}
+	if executors != alive && !s.gaveUp {
+		return fmt.Errorf("%d executors run, and the scheduler knows %d", alive, executors)
+	}
+	for name, has := range l.ready {
+		if len(has) > 0 || s.lost[name] {
+			return fmt.Errorf("the loop remembers %d stages of executor %s", len(has), name)
+		}
+	}
+	for b, holders := range l.blocks {
+		for name := range holders {
+			if s.lost[name] {
+				return fmt.Errorf("the loop takes block %v to be on %s, which is lost", b, name)
+			}
+		}
+	}
+	return nil
+}
