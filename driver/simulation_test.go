@@ -169,7 +169,6 @@ type simFaults struct {
 // simJob is a job and what has come of it.
 type simJob struct {
 	*job
-	index     int
 	commits   bool
 	cancelled bool
 	delivered map[int]bool
@@ -200,6 +199,7 @@ type simulation struct {
 	order    []*simJob
 	toSubmit int
 
+	clock     *decisions // times the driver; nil unless that is wanted
 	draining  bool
 	wakeAt    time.Duration
 	err       error
@@ -209,21 +209,28 @@ type simulation struct {
 	lost      map[string]bool // executors that the driver has lost
 	active    map[int]int     // attempt of each stage
 	counted   map[[3]int]int  // failures of a task in a stage attempt
+	unread    map[int]int     // attempts of each stage in a row that a fetch failure ended
 	gaveUp    bool
 	shuffled  map[uint64]int // merged updates of map stages
 	tally     simTally
 }
 
-func newSimulation(seed uint64) *simulation {
+// emptySimulation has neither executors nor datasets.
+func emptySimulation(seed uint64) *simulation {
 	w := newWorld(seed)
-	s := &simulation{
+	return &simulation{
 		w: w, rng: w.rng, hostByID: map[string]*simHost{}, programs: map[protocol.StageKey]*simProgram{}, jobs: map[int]*simJob{},
 		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, lost: map[string]bool{}, active: map[int]int{},
-		counted: map[[3]int]int{}, shuffled: map[uint64]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
+		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
+		set: sched.Defaults(),
 	}
+}
+
+func newSimulation(seed uint64) *simulation {
+	s := emptySimulation(seed)
 	rng := s.rng
 	s.cores = 1 + rng.IntN(3)
-	set := sched.Defaults()
+	set := s.set
 	if rng.IntN(2) == 0 {
 		set.Mode = sched.FAIR
 		set.Pools = []sched.PoolSpec{{Name: "a", Weight: 2, MinShare: 1}, {Name: "b", Weight: 1, Mode: sched.FAIR}}
@@ -267,7 +274,9 @@ func (s *simulation) connect(executors int, config cluster.Config) {
 		stopped: make(chan struct{}),
 	}
 	c.Register(simAccumulator, s.merge)
-	c.AddListener(s.watch)
+	if !s.w.fast {
+		c.AddListener(s.watch)
+	}
 	config.Executors, config.Heartbeat, config.Timeout = executors, s.heartbeat, s.timeout
 	config.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	s.roster = cluster.NewRoster(config, func() (string, error) { return simDigest, nil }, s, func(e cluster.Event) {
@@ -344,7 +353,11 @@ func (s *simulation) drain() {
 			return ok
 		})
 		l.queue.mu.Unlock()
-		if some, _ := l.drain(); !some {
+		if s.clock != nil {
+			if !s.clock.drain(l) {
+				break
+			}
+		} else if some, _ := l.drain(); !some {
 			break
 		}
 	}
@@ -378,10 +391,10 @@ func (s *simulation) submit() {
 	if s.rng.IntN(2) == 0 {
 		d = s.datasets[len(s.datasets)-1]
 	}
-	j := &simJob{index: len(s.order), delivered: map[int]bool{}, updates: map[int]int{}, accepted: map[int]int64{}, commits: s.rng.IntN(4) == 0}
+	j := &simJob{delivered: map[int]bool{}, updates: map[int]int{}, accepted: map[int]int64{}, commits: !s.w.fast && s.rng.IntN(4) == 0}
 	j.job = &job{id: int(s.ctx.jobIDs.Add(1)) - 1, pool: []string{"", "a", "b", "c"}[s.rng.IntN(4)], wake: make(chan struct{}, 1)}
 	j.spec = rdd.Job{Target: d.Node(), Action: simAction{j.id}, Name: "Simulate"}
-	if s.rng.IntN(4) == 0 {
+	if !s.w.fast && s.rng.IntN(4) == 0 {
 		p := s.rng.IntN(d.NumPartitions())
 		j.spec.Partitions, j.job.index = []int{p}, map[int]int{p: 0}
 	}
@@ -443,7 +456,7 @@ func (s *simulation) finished(j *simJob, err error) {
 	}
 	if err == nil {
 		s.tally.succeeded++
-		if len(j.delivered) != want || len(j.updates) != want {
+		if len(j.delivered) != want || len(j.updates) != want && !s.w.fast {
 			s.fail("job %d succeeded with %d results and %d updates of %d partitions", j.id, len(j.delivered), len(j.updates), want)
 		}
 		if j.commits {
@@ -466,8 +479,8 @@ func (s *simulation) finished(j *simJob, err error) {
 			s.fail("job %d was failed by a task that failed %d times: %v", j.id, n, err)
 		}
 	case errors.As(err, &stage):
-		if s.tally.fetches < s.set.MaxStageAttempts {
-			s.fail("job %d was failed by %d fetch failures: %v", j.id, s.tally.fetches, err)
+		if n := s.unread[stage.Stage] + 1; n < s.set.MaxStageAttempts {
+			s.fail("job %d was failed by %d fetch failures in a row: %v", j.id, n, err)
 		}
 	case errors.As(err, &cancelled):
 		s.tally.cancelled++
@@ -532,6 +545,12 @@ func (s *simulation) watch(e Event) {
 			s.fail("stage %d ends its attempt %d, which is not active", e.Stage, e.Attempt)
 		}
 		delete(s.active, e.Stage)
+		switch {
+		case e.Error == "":
+			s.unread[e.Stage] = 0
+		case strings.Contains(e.Error, "read map output") && !strings.Contains(e.Error, "map output -1"):
+			s.unread[e.Stage]++
+		}
 	case TaskStarted:
 		s.w.logf("driver: task %d (stage %d.%d, partition %d) on %s, copy %v", e.Task, e.Stage, e.StageAttempt, e.Partition, e.Executor, e.Speculative)
 		s.tally.tasks++
