@@ -11,9 +11,10 @@ import (
 	"github.com/spark-go/spark-go/rdd"
 )
 
-// decisions times what the driver does with the end of a task: scheduler, bookkeeping, the result and the launch of another task. It is more
+// decisions times, in processor time, what the driver does with the end of a task: scheduler, bookkeeping, the result and the launch of another task. It is more
 // than the scheduler's decision.
 type decisions struct {
+	now          func() time.Duration // processor time
 	count, tasks int64
 	total        time.Duration // with the messages
 	longest      time.Duration
@@ -27,9 +28,9 @@ func (d *decisions) drain(l *loop) bool {
 	l.queue.items = nil
 	l.queue.mu.Unlock()
 	for _, item := range items {
-		start := time.Now()
+		start := d.now()
 		l.take(item)
-		took := time.Since(start)
+		took := d.now() - start
 		d.total += took
 		if r, ok := item.(results); ok {
 			d.count++
@@ -38,9 +39,9 @@ func (d *decisions) drain(l *loop) bool {
 			d.histogram[min(int(8*math.Log2(float64(max(took, 1)))), len(d.histogram)-1)]++
 		}
 	}
-	start := time.Now()
+	start := d.now()
 	l.flush()
-	d.total += time.Since(start)
+	d.total += d.now() - start
 	return len(items) > 0
 }
 
@@ -63,7 +64,7 @@ func simulateScale(executors, tasks int) (*decisions, error) {
 	s.w.fast = true
 	s.heartbeat, s.timeout = 10*time.Second, 120*time.Second
 	s.cores = 4
-	s.clock = &decisions{}
+	s.clock = &decisions{now: cpuClock()}
 	s.chaos = 20 * time.Second
 	s.faults = simFaults{kills: 5, hostKills: 1, taskFails: 0.001}
 	s.connect(executors, cluster.Config{MaxHostLosses: executors})
@@ -74,7 +75,7 @@ func simulateScale(executors, tasks int) (*decisions, error) {
 	return s.clock, s.run()
 }
 
-// TestSimulatedScale holds the driver to 20 µs a task on 10,000 executors.
+// TestSimulatedScale holds the driver to 20 µs of processor time a task on 10,000 executors, on average and at the 99th percentile.
 func TestSimulatedScale(t *testing.T) {
 	executors, tasks := 200, 5000
 	if os.Getenv("SPARK_GO_SLOW") != "" {
@@ -89,8 +90,8 @@ func TestSimulatedScale(t *testing.T) {
 	}
 	t.Logf("%d ends of tasks: mean with messages %v, median %v, 99 %% %v, 99.9 %% %v, longest %v", d.tasks, d.mean(), d.percentile(0.5), d.percentile(0.99), d.percentile(0.999), d.longest)
 	const limit = 20 * time.Microsecond
-	if os.Getenv("SPARK_GO_SLOW") != "" && (d.mean() > limit || d.percentile(0.9) > limit) {
-		t.Errorf("a task costs the driver %v on average and %v at the 90th percentile, want at most %v", d.mean(), d.percentile(0.9), limit)
+	if os.Getenv("SPARK_GO_SLOW") != "" && (d.mean() > limit || d.percentile(0.99) > limit) {
+		t.Errorf("a task costs the driver %v on average and %v at the 99th percentile, want at most %v", d.mean(), d.percentile(0.99), limit)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 //
 //   - every job ends, and without trouble it succeeds;
 //   - every wanted partition's result comes once, and only while its job runs;
-//   - tasks are launched on live executors with free slots, and only if nothing that they read is known to be lost;
+//   - tasks are launched on live executors with free slots that are not excluded, and only if nothing that they read is known to be lost;
 //   - a stage has one active attempt, and is submitted when all that it reads is registered;
 //   - the scheduler's books agree with each other after every event.
 //
@@ -128,6 +128,7 @@ type simulation struct {
 	nextJob   int
 	nextStage int
 	commits   map[[2]int]TaskID
+	excluded  map[string]time.Time // until when executors get no tasks
 	tally     tally
 }
 
@@ -137,6 +138,7 @@ func newSimulation(seed uint64) *simulation {
 		seed: seed, rng: rng, set: Defaults(), now: time.Unix(1e9, 0), chaos: true, trouble: seed%8 != 0,
 		cached: map[int]bool{}, executors: map[string]*simExecutor{}, servers: map[string]bool{}, tasks: map[TaskID]*simTask{},
 		active: map[int]int{}, reads: map[[2]int]map[int][]shuffle.Output{}, jobs: map[int]*simJob{}, commits: map[[2]int]TaskID{},
+		excluded: map[string]time.Time{},
 	}
 	if rng.IntN(2) == 0 {
 		sim.set.Mode = FAIR
@@ -470,6 +472,9 @@ func (sim *simulation) act(event Event, a Action) error {
 		if x == nil {
 			return errors.New("the executor is lost")
 		}
+		if sim.now.Before(sim.excluded[a.Executor]) {
+			return errors.New("the executor is excluded")
+		}
 		if len(x.running) == x.slots {
 			return errors.New("the executor has no free slot")
 		}
@@ -535,6 +540,7 @@ func (sim *simulation) act(event Event, a Action) error {
 			sim.tally.denied++
 		}
 	case ExecutorExcluded:
+		sim.excluded[a.Executor] = a.Until
 		sim.tally.excluded++
 	}
 	return nil
