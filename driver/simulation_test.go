@@ -2,8 +2,6 @@ package driver
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -224,10 +222,12 @@ type simulation struct {
 	ended     map[int64]protocol.Outcome // what tasks said, whether or not it arrived
 	died      map[int64]bool             // tasks whose process ended under them
 	published map[int64]bool
-	lost      map[string]bool // executors that the driver has lost
-	active    map[int]int     // attempt of each stage
-	counted   map[[3]int]int  // failures of a task in a stage attempt
-	unread    map[int]int     // attempts of each stage in a row that a fetch failure ended
+	placeOf   map[int64][2]int // stage and partition of tasks
+	holders   map[[2]int]int64 // who may publish a partition of a stage
+	lost      map[string]bool  // executors that the driver has lost
+	active    map[int]int      // attempt of each stage
+	counted   map[[3]int]int   // failures of a task in a stage attempt
+	unread    map[int]int      // attempts of each stage in a row that a fetch failure ended
 	gaveUp    bool
 	shuffled  map[uint64]int // merged updates of map stages
 	tally     simTally
@@ -238,7 +238,7 @@ func emptySimulation(seed uint64) *simulation {
 	w := newWorld(seed)
 	return &simulation{
 		w: w, rng: w.rng, hostByID: map[string]*simHost{}, programs: map[protocol.StageKey]*simProgram{}, jobs: map[int]*simJob{},
-		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, lost: map[string]bool{}, active: map[int]int{},
+		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, placeOf: map[int64][2]int{}, holders: map[[2]int]int64{}, lost: map[string]bool{}, active: map[int]int{},
 		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
 		set: sched.Defaults(),
 	}
@@ -332,6 +332,19 @@ func (b simBackend) Stop()                                            {}
 func (b simBackend) SendStage(executor string, m *protocol.StageBinary) error {
 	b.s.learn(m)
 	return b.Roster.SendStage(executor, m)
+}
+
+// AnswerCommit implements cluster.Backend.
+func (b simBackend) AnswerCommit(executor string, task int64, allowed bool) error {
+	s := b.s
+	place := s.placeOf[task]
+	if holder, held := s.holders[place]; allowed && held && holder != task {
+		s.fail("tasks %d and %d of stage %d, partition %d, may both publish", holder, task, place[0], place[1])
+	}
+	if allowed {
+		s.holders[place] = task
+	}
+	return b.Roster.AnswerCommit(executor, task, allowed)
 }
 
 // fail ends the simulation with a violation.
@@ -434,185 +447,6 @@ func (s *simulation) cancel(j *simJob) {
 	s.poke()
 }
 
-// collect takes results as Context.await does.
-func (s *simulation) collect() {
-	for _, j := range s.order {
-		if j.over {
-			continue
-		}
-		results, done, err := j.next()
-		for _, r := range results {
-			p := r.i
-			if j.spec.Partitions != nil {
-				p = j.spec.Partitions[r.i]
-			}
-			if j.delivered[p] {
-				s.fail("the result of partition %d of job %d came twice", p, j.id)
-			}
-			j.delivered[p] = true
-			if got, want := binary.LittleEndian.Uint64(r.value), s.expected(j.spec.Target, p); got != want {
-				s.fail("partition %d of job %d is %x, not %x", p, j.id, got, want)
-			}
-		}
-		if done {
-			s.finished(j, err)
-		}
-	}
-}
-
-func (s *simulation) finished(j *simJob, err error) {
-	j.over = true
-	s.w.logf("JOB %d ends: %v", j.id, err)
-	want := j.spec.Target.Partitions()
-	if j.spec.Partitions != nil {
-		want = len(j.spec.Partitions)
-	}
-	for p, n := range j.updates {
-		if n != 1 {
-			s.fail("the update of partition %d of job %d was counted %d times", p, j.id, n)
-		}
-	}
-	if err == nil {
-		s.tally.succeeded++
-		if len(j.delivered) != want || len(j.updates) != want && !s.w.fast {
-			s.fail("job %d succeeded with %d results and %d updates of %d partitions", j.id, len(j.delivered), len(j.updates), want)
-		}
-		if j.commits {
-			for p, id := range j.accepted {
-				if !s.published[id] {
-					s.fail("job %d succeeded, and the attempt that counts for partition %d has published nothing", j.id, p)
-				}
-			}
-		}
-		return
-	}
-	s.tally.failed++
-	var task *sched.TaskError
-	var stage *sched.StageError
-	var cancelled *sched.CancelledError
-	var barred *sched.UnschedulableError
-	switch {
-	case errors.As(err, &task):
-		if n := s.counted[[3]int{task.Stage, task.StageAttempt, task.Partition}]; n < s.set.MaxTaskFailures || n < task.Failures { // losses that nobody is to blame for are among them
-			s.fail("job %d was failed by a task that failed %d times: %v", j.id, n, err)
-		}
-	case errors.As(err, &stage):
-		if n := s.unread[stage.Stage] + 1; n < s.set.MaxStageAttempts {
-			s.fail("job %d was failed by %d fetch failures in a row: %v", j.id, n, err)
-		}
-	case errors.As(err, &cancelled):
-		s.tally.cancelled++
-		if !j.cancelled && !s.gaveUp {
-			s.fail("job %d was not cancelled: %v", j.id, err)
-		}
-	case errors.As(err, &barred):
-		if !s.set.Exclusion.Enabled {
-			s.fail("job %d: %v", j.id, err)
-		}
-	case s.gaveUp:
-	default:
-		s.fail("job %d failed without a cause: %v", j.id, err)
-	}
-	if s.chaos == 0 {
-		s.fail("job %d failed without trouble: %v", j.id, err)
-	}
-}
-
-// merge counts an accumulator update.
-func (s *simulation) merge(update []byte) error {
-	v := binary.LittleEndian.Uint64(update)
-	if v>>63 == 1 {
-		s.shuffled[v]++
-		return nil
-	}
-	j := s.jobs[int(v>>32)]
-	if j == nil || j.over {
-		s.fail("an update of job %d was counted after its end", v>>32)
-		return nil
-	}
-	j.updates[int(v&0xffffffff)]++
-	return nil
-}
-
-// watch holds the driver's events against what is known.
-func (s *simulation) watch(e Event) {
-	switch e := e.(type) {
-	case ExecutorAdded:
-		s.w.logf("driver: executor %s on %s", e.Executor, e.Host)
-	case ExecutorRemoved:
-		s.w.logf("driver: lost %s: %s", e.Executor, e.Reason)
-		s.lost[e.Executor] = true
-		s.tally.lost++
-		for _, h := range s.hosts {
-			if x := h.exec; x != nil && x.name == e.Executor && x.alive {
-				s.tally.returned++
-			}
-		}
-	case StageSubmitted:
-		s.w.logf("driver: stage %d.%d %v", e.Stage, e.Attempt, e.Name)
-		if attempt, ok := s.active[e.Stage]; ok {
-			s.fail("stage %d has the active attempts %d and %d", e.Stage, attempt, e.Attempt)
-		}
-		s.active[e.Stage] = e.Attempt
-		if e.Attempt > 0 {
-			s.tally.resubmitted++
-		}
-	case StageCompleted:
-		s.w.logf("driver: stage %d.%d ends: %s", e.Stage, e.Attempt, e.Error)
-		if attempt, ok := s.active[e.Stage]; !ok || attempt != e.Attempt {
-			s.fail("stage %d ends its attempt %d, which is not active", e.Stage, e.Attempt)
-		}
-		delete(s.active, e.Stage)
-		switch {
-		case e.Error == "":
-			s.unread[e.Stage] = 0
-		case strings.Contains(e.Error, "read map output") && !strings.Contains(e.Error, "map output -1"):
-			s.unread[e.Stage]++
-		}
-	case TaskStarted:
-		s.w.logf("driver: task %d (stage %d.%d, partition %d) on %s, copy %v", e.Task, e.Stage, e.StageAttempt, e.Partition, e.Executor, e.Speculative)
-		s.tally.tasks++
-		if e.Speculative {
-			s.tally.copies++
-		}
-		if s.lost[e.Executor] {
-			s.fail("task %d is launched on %s, which is lost", e.Task, e.Executor)
-		}
-		if attempt, ok := s.active[e.Stage]; !ok || attempt != e.StageAttempt {
-			s.fail("task %d is launched for attempt %d of stage %d, which is not active", e.Task, e.StageAttempt, e.Stage)
-		}
-	case TaskEnded:
-		s.w.logf("driver: task %d ends: %s, accepted %v %s", e.Task, e.Outcome, e.Accepted, firstLine(e.Error))
-		s.taskEnded(e)
-	}
-}
-
-func (s *simulation) taskEnded(e TaskEnded) {
-	said, spoke := s.ended[e.Task]
-	want := map[string]protocol.Outcome{"succeeded": protocol.Succeeded, "failed": protocol.Failed, "fetch failed": protocol.FetchFailed, "killed": protocol.Killed, "commit denied": protocol.CommitDenied}
-	if o, ok := want[e.Outcome]; ok {
-		if !spoke || said != o {
-			s.fail("task %d is taken as %s, and never said so", e.Task, e.Outcome)
-		}
-		if s.lost[e.Executor] {
-			s.fail("task %d ends as %s by word of %s, which is lost", e.Task, e.Outcome, e.Executor)
-		}
-	} else if !s.lost[e.Executor] {
-		s.fail("task %d is taken as %s, and %s is not", e.Task, e.Outcome, e.Executor)
-	}
-	if e.Outcome == "failed" || e.Outcome == "lost" {
-		s.counted[[3]int{e.Stage, e.StageAttempt, e.Partition}]++
-	}
-	if e.Accepted {
-		if e.Outcome != "succeeded" {
-			s.fail("task %d counts and has %s", e.Task, e.Outcome)
-		}
-		if p := s.programs[protocol.StageKey{Stage: e.Stage, Attempt: e.StageAttempt}]; p != nil && p.shuffle == nil {
-			s.jobs[p.job].accepted[e.Partition] = e.Task
-		}
-	}
-}
-
 // run plays the simulation to its end.
 func (s *simulation) run() error {
 	for range s.toSubmit {
@@ -642,41 +476,4 @@ func (s *simulation) run() error {
 		s.err = s.leaks()
 	}
 	return s.err
-}
-
-// leaks says what the driver still keeps of jobs that have ended.
-func (s *simulation) leaks() error {
-	l := s.loop
-	load := l.sched.Load()
-	executors := load.Executors
-	load.Executors = 0
-	if load != (sched.Load{}) {
-		return fmt.Errorf("all jobs have ended, and the scheduler keeps %+v", load)
-	}
-	if n := len(l.jobs) + len(l.stages) + len(l.resultOf) + len(l.tasks) + len(l.launches) + len(l.updates); n > 0 {
-		return fmt.Errorf("all jobs have ended, and the loop keeps %d jobs, %d stages, %d results, %d tasks, %d launches, %d updates",
-			len(l.jobs), len(l.stages), len(l.resultOf), len(l.tasks), len(l.launches), len(l.updates))
-	}
-	alive := 0
-	for _, h := range s.hosts {
-		if h.alive && h.exec != nil && h.exec.alive && h.exec.accepted && !s.lost[h.exec.name] {
-			alive++
-		}
-	}
-	if executors != alive && !s.gaveUp {
-		return fmt.Errorf("%d executors run, and the scheduler knows %d", alive, executors)
-	}
-	for name, has := range l.ready {
-		if len(has) > 0 || s.lost[name] {
-			return fmt.Errorf("the loop remembers %d stages of executor %s", len(has), name)
-		}
-	}
-	for b, holders := range l.blocks {
-		for name := range holders {
-			if s.lost[name] {
-				return fmt.Errorf("the loop takes block %v to be on %s, which is lost", b, name)
-			}
-		}
-	}
-	return nil
 }
