@@ -55,6 +55,12 @@ func TestCancelGroups(t *testing.T) {
 	t.Parallel()
 	sc := driver.New(driver.Master("local[4]"))
 	defer sc.Stop()
+	started := make(chan struct{}, 8)
+	sc.AddListener(func(e driver.Event) {
+		if _, ok := e.(driver.TaskStarted); ok {
+			started <- struct{}{}
+		}
+	})
 	ends := map[string]chan error{}
 	for _, group := range []string{"red", "blue", ""} {
 		end := make(chan error, 1)
@@ -68,7 +74,9 @@ func TestCancelGroups(t *testing.T) {
 			end <- err
 		}()
 	}
-	time.Sleep(100 * time.Millisecond)
+	for range ends {
+		<-started
+	}
 	sc.CancelJobGroup("red")
 	if err := <-ends["red"]; !errors.Is(err, driver.ErrCancelled) || !strings.Contains(err.Error(), `"red"`) {
 		t.Errorf("red ended with %v", err)

@@ -24,6 +24,7 @@ type world struct {
 	roster *cluster.Roster
 	links  []*simLink
 	cuts   map[[2]string]bool
+	inbox  []func()
 	fast   bool // short, equal delays: for large clusters
 	events int
 	record func(format string, args ...any) // nil unless the seed is played for people
@@ -119,6 +120,28 @@ func (w *world) delay(rng *rand.Rand) time.Duration {
 		return between(rng, 10*time.Millisecond, 2*time.Second)
 	}
 	return between(rng, 50*time.Microsecond, 5*time.Millisecond)
+}
+
+// tell has f called in turn with all else that the roster is told: what was read from a connection waits for a moment, and is handled even if the
+// connection is closed meanwhile.
+func (w *world) tell(f func()) {
+	w.inbox = append(w.inbox, f)
+	if len(w.inbox) > 1 {
+		return
+	}
+	d := between(w.rng, 0, 200*time.Microsecond)
+	if !w.fast && w.rng.IntN(50) == 0 {
+		d = between(w.rng, 0, 200*time.Millisecond)
+	}
+	w.after(d, func() {
+		for len(w.inbox) > 0 {
+			told := w.inbox
+			w.inbox = nil
+			for _, f := range told {
+				f()
+			}
+		}
+	})
 }
 
 const driverMachine = "driver"
@@ -245,7 +268,7 @@ func (l *simLink) send(m protocol.Message) {
 	if l.broken || l.closing {
 		return
 	}
-	l.enter(&l.up, func() { l.arrived(m) })
+	l.enter(&l.up, func() { l.w.tell(func() { l.arrived(m) }) })
 }
 
 func (l *simLink) arrived(m protocol.Message) {
@@ -288,9 +311,11 @@ func (l *simLink) breakUp() {
 	l.up.held, l.down.held = nil, nil
 	w := l.w
 	w.at(w.now+w.delay(l.rng), l.id, func() {
-		if l.peer != nil {
-			w.roster.Ended(l.peer, errors.New("connection reset by peer"))
-		}
+		w.tell(func() {
+			if l.peer != nil {
+				w.roster.Ended(l.peer, errors.New("connection reset by peer"))
+			}
+		})
 	})
 	if l.ended != nil {
 		w.at(w.now+w.delay(l.rng), l.id, l.ended)
