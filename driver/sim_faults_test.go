@@ -102,6 +102,9 @@ func (s *simulation) stopProcess() {
 		p = &x.process
 	}
 	p.paused = s.w.now + between(s.rng, 100*time.Millisecond, 3*s.timeout)
+	if s.rng.IntN(8) == 0 {
+		p.paused = s.chaos + time.Hour // for good
+	}
 	s.w.logf("STOP %s until %v", p.name, p.paused)
 }
 
@@ -159,7 +162,7 @@ func (s *simulation) cancelJob() {
 	}
 }
 
-// settle ends the trouble: the network is whole again and processes go on. What is lost stays lost.
+// settle ends the trouble: the network is whole again. What is lost stays lost, and processes that were stopped for good are.
 func (s *simulation) settle() {
 	s.w.logf("SETTLE")
 	for _, pair := range slices.SortedFunc(maps.Keys(s.w.cuts), func(a, b [2]string) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }) {
