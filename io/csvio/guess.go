@@ -54,7 +54,7 @@ func (d *decoder[T]) walked(s textio.Split) (int64, error) {
 	if w.in, err = textio.OpenSplit(d.ctx, before); err != nil {
 		return 0, err
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }() // what was read was read
 	for {
 		if _, err := w.record(false); err == io.EOF {
 			return w.in.Past(), nil
@@ -206,7 +206,7 @@ func (d *decoder[T]) prove() error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // what was read was read
 	at, err := d.origin(in, next)
 	if err != nil {
 		return err

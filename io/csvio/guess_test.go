@@ -93,7 +93,7 @@ func TestLineBreaksInQuotesAcrossFrames(t *testing.T) {
 		}
 	}
 	// The line of a row that is wrong, in a frame in the middle.
-	bad := strings.Replace(string(text), "\n900,", "\nninehundred,", 1)
+	bad := strings.Replace(text, "\n900,", "\nninehundred,", 1)
 	line := 1 + strings.Count(bad[:strings.Index(bad, "\nninehundred")+1], "\n")
 	file = file[:0]
 	for part := range slices.Chunk([]byte(bad), 10_001) {

@@ -267,7 +267,7 @@ func TestBzip2Splits(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	number := []byte{0x31, 0x41, 0x59, 0x26, 0x53, 0x59}
 	ending := []byte{0x17, 0x72, 0x45, 0x38, 0x50, 0x90}
-	for name, make := range map[string]func(w *bzip2Stream) string{
+	for name, fill := range map[string]func(w *bzip2Stream) string{
 		"blocks": func(w *bzip2Stream) (all string) {
 			w.begin()
 			for i := range 5 {
@@ -336,7 +336,7 @@ func TestBzip2Splits(t *testing.T) {
 		},
 	} {
 		var w bzip2Stream
-		text := make(&w)
+		text := fill(&w)
 		if got, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(w.b))); err != nil || string(got) != text {
 			t.Fatalf("%s: this test's writer is wrong: %q, want %q: %v", name, got, text, err)
 		}

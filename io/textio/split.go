@@ -207,7 +207,7 @@ func LineAt(ctx context.Context, s Split, offset int64) int64 {
 	if err != nil {
 		return 0
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // what was read was read
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	line, limit := int64(1), offset
