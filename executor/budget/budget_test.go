@@ -61,10 +61,10 @@ func measure(t *testing.T, op operation, budget, input int64) measured {
 	return m
 }
 
-// TestHotKeyStaysWithinTheBudget is the quick one: half of the rows have one key, and what is held of it is six times the memory.
+// TestHotKeyStaysWithinTheBudget is the quick one: half of the rows have one key, and and they are four times the memory.
 func TestHotKeyStaysWithinTheBudget(t *testing.T) {
 	const budget = 64 << 20
-	m := measure(t, operation{"hot-key", groupHotKey}, budget, 6*budget)
+	m := measure(t, operation{"hot-key", groupHotKey}, budget, 4*budget)
 	if m.executor.Anon > budget+budget/10 {
 		t.Errorf("held %d MiB of memory with a budget of %d MiB", m.executor.Anon>>20, budget>>20)
 	}
