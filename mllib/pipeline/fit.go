@@ -139,7 +139,7 @@ func (f *fitting) train(i int, stats []columnStats) error {
 	if n.trained, err = n.stage.train(in, mine); err != nil {
 		return stageError(i, n.stage, err)
 	}
-	f.graph.shape(n, in)
+	f.shape(n, in)
 	return nil
 }
 

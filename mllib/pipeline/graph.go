@@ -90,8 +90,6 @@ func (g *graph) connect(s transformer) error {
 	switch {
 	case len(p.in) == 0:
 		return errors.New("it reads no column: name some in Inputs")
-	case p.one && p.out[0] == "":
-		return errors.New("Output is empty: name the column that it makes")
 	case !p.one && len(p.out) != len(p.in):
 		return fmt.Errorf("it has %d Inputs and %d Outputs: name one output for each input, or none to replace the inputs", len(p.in), len(p.out))
 	}

@@ -86,7 +86,7 @@ func (s *MinMaxScaler) check() error {
 		s.Max = 1
 	}
 	if !(s.Min < s.Max) || math.IsInf(s.Max-s.Min, 0) {
-		return fmt.Errorf("Min is %v and Max %v: give finite numbers, Min below Max", s.Min, s.Max)
+		return fmt.Errorf("its Min is %v and Max %v: give finite numbers, Min below Max", s.Min, s.Max)
 	}
 	return nil
 }
