@@ -3,10 +3,12 @@ package rdd
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"sync/atomic"
 
@@ -72,12 +74,18 @@ func (n *Node) askCheckpoint(row reflect.Type, at func(dir, compression string) 
 		}
 	default:
 		n.checkpoint = &checkpoint{keep: func(ctx context.Context) (*lineage, string, error) {
-			dir, err := newCheckpointDir(root, n)
+			dir, again, err := newCheckpointDir(root, n)
 			if err != nil {
 				return nil, "", err
 			}
 			write, read := at(dir, checkpointCompression(n.session))
-			parts, err := writeCheckpoint(ctx, n, dir, row, write)
+			var parts []checkpointPart
+			if again {
+				parts = earlierCheckpoint(n, dir, row)
+			}
+			if parts == nil {
+				parts, err = writeCheckpoint(ctx, n, dir, row, write)
+			}
 			return &lineage{op: read, split: func(p int) any { return parts[p] }}, dir, err
 		}}
 		pendingCheckpoints.Add(1)
@@ -167,10 +175,15 @@ func AfterJob(ctx context.Context, target *Node) error {
 		n.mu.Lock()
 		c := n.checkpoint
 		n.mu.Unlock()
+		if KeepDir(n.session) != "" {
+			_, _ = n.Identity() // from the lineage that will be cut; without it nothing after it is kept
+		}
 		line, dir, err := c.keep(ctx)
 		n.mu.Lock()
 		c.busy = false
 		if err == nil {
+			// It yields the same rows: what is computed from them stays what it was.
+			line.identity.Store(n.line.Load().identity.Load())
 			n.line.Store(line)
 			c.keep, c.done, c.dir = nil, true, dir
 			pendingCheckpoints.Add(-1)
@@ -184,13 +197,29 @@ func AfterJob(ctx context.Context, target *Node) error {
 }
 
 // newCheckpointDir names the directory of a checkpoint of n: other programs, and other contexts of this one, may number a dataset
-// alike.
-func newCheckpointDir(root string, n *Node) (string, error) {
+// alike. Sessions that keep what is finished name it by the dataset's identity: an earlier run may have written it.
+func newCheckpointDir(root string, n *Node) (dir string, again bool, err error) {
+	if k, ok := n.session.(Keeper); ok && k.KeepDir() != "" {
+		if identity, err := n.Identity(); err == nil && !identity.Counted {
+			sum := sha256.Sum256([]byte(k.KeptBy() + identity.String()))
+			return fmt.Sprintf("%s/rdd-%x", trimSlash(root), sum[:16]), true, nil
+		}
+	}
 	var id [8]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return "", err
+		return "", false, err
 	}
-	return fmt.Sprintf("%s/rdd-%d-%s", trimSlash(root), n.id, hex.EncodeToString(id[:])), nil
+	return fmt.Sprintf("%s/rdd-%d-%s", trimSlash(root), n.id, hex.EncodeToString(id[:])), false, nil
+}
+
+// earlierCheckpoint is what an earlier run of the program has written to dir; nil if that is not there, or not what n would write.
+func earlierCheckpoint(n *Node, dir string, row reflect.Type) []checkpointPart {
+	parts, err := readIndex(dir, row.String())
+	if err != nil || len(parts) != n.partitions {
+		return nil
+	}
+	slog.Info("a checkpoint of an earlier run is taken over", "dataset", n, "dir", dir)
+	return parts
 }
 
 // writeCheckpoint has all partitions of n written to dir by write, and returns where they are.

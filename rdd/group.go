@@ -144,7 +144,7 @@ func (g *groupRows[K, V, U]) group(key K, values iter.Seq[V], yield func(U) bool
 // them.
 type input[T any] struct {
 	Parent  RDD[T] // zero where there is a shuffle: its parent belongs to another stage
-	Shuffle int
+	Shuffle *Shuffle
 	Narrow  bool
 }
 
@@ -165,8 +165,8 @@ func placed[K comparable, V any](r RDD[Pair[K, V]], kind string, by Partitioner[
 		return input[Pair[K, V]]{Parent: r, Narrow: true}, oneToOne(r.node), err
 	}
 	dep := &Shuffle{Node: r.node, ID: r.node.session.NextShuffleID(), Partitions: by.NumPartitions()}
-	dep.Writer = &pairWriter[K, V, V]{Parent: r, Shuffle: dep.ID, By: by}
-	return input[Pair[K, V]]{Shuffle: dep.ID}, dep, err
+	dep.Writer = &pairWriter[K, V, V]{Parent: r, Shuffle: dep, By: by}
+	return input[Pair[K, V]]{Shuffle: dep}, dep, err
 }
 
 // oneSession refuses to bring datasets of different contexts together.

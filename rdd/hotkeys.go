@@ -3,6 +3,7 @@ package rdd
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/spark-go/spark-go/shuffle"
 )
@@ -105,8 +106,7 @@ func joinBefore(n *Node) *Node {
 // splitHotPartitions replaces n's dependencies on joins with heavy partitions by such on their pieces.
 func (n *Node) splitHotPartitions(ctx context.Context) error {
 	line := n.line.Load()
-	split := *line
-	split.deps = append([]Dependency(nil), line.deps...)
+	split := &lineage{op: line.op, deps: append([]Dependency(nil), line.deps...), split: line.split, hosts: line.hosts}
 	changed := false
 	for i, d := range line.deps {
 		sh, ok := d.(*Shuffle)
@@ -128,7 +128,7 @@ func (n *Node) splitHotPartitions(ctx context.Context) error {
 		}
 	}
 	if changed {
-		n.line.CompareAndSwap(line, &split) // else a checkpoint came between
+		n.line.CompareAndSwap(line, split) // else a checkpoint came between
 	}
 	return nil
 }
@@ -275,23 +275,36 @@ func (in *joinInput) cut(p, pieces int) []piece {
 
 // piecesOp computes a dataset's partitions in pieces.
 type piecesOp[T any] struct {
-	Parent RDD[T]
-	Pieces []piece
+	Parent   RDD[T]
+	Pieces   []piece // whose shuffles are places in Shuffles
+	Shuffles []*origin
 }
 
 func (o piecesOp[T]) Compute(t *Task, p int) (Stream[T], error) {
 	pc := o.Pieces[p]
+	if pc.Part {
+		pc.Shuffle = o.Shuffles[pc.Shuffle].number
+	}
 	t.piece = pc
 	return o.Parent.Compute(t, pc.Partition)
 }
 
 // piecesOf is r with a partition for each piece.
 func piecesOf[T any](r RDD[T], pieces []piece) RDD[T] {
-	of := make([]int, len(pieces))
+	of, op := make([]int, len(pieces)), piecesOp[T]{Parent: r, Pieces: slices.Clone(pieces)}
 	for i, p := range pieces {
 		of[i] = p.Partition
+		if !p.Part {
+			continue
+		}
+		at := slices.IndexFunc(op.Shuffles, func(o *origin) bool { return o.number == p.Shuffle })
+		if at < 0 {
+			at = len(op.Shuffles)
+			op.Shuffles = append(op.Shuffles, &origin{p.Shuffle})
+		}
+		op.Pieces[i].Shuffle = at
 	}
-	n := newNode(r.node.session, "SplitHotKeys", piecesOp[T]{r, pieces}, len(pieces), nil, Narrow{Node: r.node, Of: func(p int) []int { return of[p : p+1] }})
+	n := newNode(r.node.session, "SplitHotKeys", op, len(pieces), nil, Narrow{Node: r.node, Of: func(p int) []int { return of[p : p+1] }})
 	n.callSite = r.node.callSite
 	return RDD[T]{n}
 }

@@ -189,7 +189,7 @@ func SubtractByKey[K comparable, V, W any](left RDD[Pair[K, V]], right RDD[Pair[
 	bare := keepPartitioner(derive(right, "Keys", bareKeysOp[K, W]{right}, nil), right)
 	r, rdep, rerr := placed(bare, kind, by)
 	if dep, wide := rdep.(*Shuffle); wide {
-		dep.Writer = &pairWriter[K, struct{}, struct{}]{Parent: bare, Shuffle: dep.ID, By: by, Agg: keepFirst{}, MapSide: true}
+		dep.Writer = &pairWriter[K, struct{}, struct{}]{Parent: bare, Shuffle: dep, By: by, Agg: keepFirst{}, MapSide: true}
 	}
 	err = cmp.Or(fail(kind, err), oneSession(kind, left.node, right.node), lerr, rerr)
 	op := subtractOp[K, V]{coGroupOp[K, V, struct{}]{l, r}}

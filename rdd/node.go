@@ -38,6 +38,8 @@ type lineage struct {
 	deps  []Dependency
 	split func(p int) any      // the input split of a partition; nil for operations that read no input of their own
 	hosts func(p int) []string // the hosts near a partition's input; nil where it does not matter
+	// identity is nil until somebody asks. A checkpoint's lineage has that of the one whose place it takes.
+	identity atomic.Pointer[Identity]
 }
 
 // Dependency is an edge of the lineage: Narrow or *Shuffle.
@@ -72,6 +74,7 @@ type Shuffle struct {
 	Writer     MapWriter
 
 	was *Shuffle // the same shuffle with another map side, which must stay reachable as long as this one
+	identity atomic.Pointer[Identity] // nil until somebody asks
 }
 
 // On returns the parent.

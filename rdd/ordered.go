@@ -137,11 +137,11 @@ func sortRows[T, K any](r RDD[T], kind string, key sortKey[T, K], ascending bool
 		return RDD[T]{newNode(s, kind, op, 1, err, oneToOne(r.node))}, by
 	}
 	dep := &Shuffle{Node: r.node, ID: s.NextShuffleID(), Partitions: partitions}
-	dep.Writer = &rangeWriter[T, K]{Parent: r, Shuffle: dep.ID, By: by, Key: key}
-	op.In = input[T]{Shuffle: dep.ID}
+	dep.Writer = &rangeWriter[T, K]{Parent: r, Shuffle: dep, By: by, Key: key}
+	op.In = input[T]{Shuffle: dep}
 	node := newNode(s, kind, op, partitions, err, dep)
 	if partitions > 1 {
-		by.Source = node.id
+		by.source = &origin{node.id}
 		node.prepare = func(ctx context.Context) (err error) {
 			by.Bounds, err = sampleBounds(ctx, r, kind, key, by)
 			by.ready = err == nil
@@ -321,7 +321,7 @@ func (o sortOp[T, K]) Compute(t *Task, p int) (Stream[T], error) {
 // rangeWriter is the map side of a sort.
 type rangeWriter[T, K any] struct {
 	Parent  RDD[T]
-	Shuffle int
+	Shuffle *Shuffle
 	By      *RangePartitioner[K]
 	Key     sortKey[T, K]
 }

@@ -40,10 +40,13 @@ type RangePartitioner[K any] struct {
 	Bounds  []K // ascending, at most N-1
 	Compare func(a, b K) int
 	Descend bool
-	Source  int  // the dataset whose sort it was made for, before Bounds are known; 0 once and for all if they are given
-	natural bool // Compare is cmp.Compare
-	ready   bool // with Source: Bounds are known
+	source  *origin // the sort that it was made for, which learns Bounds; nil if they are given
+	natural bool    // Compare is cmp.Compare
+	ready   bool    // with a source: Bounds are known
 }
+
+// origin is the number of a dataset or shuffle in a place where it is only a name: it travels, and is no part of identities.
+type origin struct{ number int }
 
 // NumPartitions returns N.
 func (r *RangePartitioner[K]) NumPartitions() int { return r.N }
@@ -51,8 +54,8 @@ func (r *RangePartitioner[K]) NumPartitions() int { return r.N }
 // Partition finds the key's range by binary search. It panics with an Abort, which fails a task, if the ranges are those of a sorted
 // dataset on which no job has run: they are not known before.
 func (r *RangePartitioner[K]) Partition(key K) int {
-	if r.Source != 0 && !r.ready {
-		panic(Abort{fmt.Errorf("place a key by the ranges of dataset %d before it was sorted: run an action on that one first, or make the partitioner with rdd.NewRangePartitioner", r.Source)})
+	if r.source != nil && !r.ready {
+		panic(Abort{fmt.Errorf("place a key by the ranges of dataset %d before it was sorted: run an action on that one first, or make the partitioner with rdd.NewRangePartitioner", r.source.number)})
 	}
 	i := sort.Search(len(r.Bounds), func(i int) bool { return r.Compare(key, r.Bounds[i]) <= 0 })
 	if r.Descend {
@@ -70,7 +73,7 @@ func (r *RangePartitioner[K]) Equal(other any) bool {
 	if o == r {
 		return true
 	}
-	return r.Source == 0 && o.Source == 0 && slices.EqualFunc(r.Bounds, o.Bounds, func(a, b K) bool { return r.Compare(a, b) == 0 })
+	return r.source == nil && o.source == nil && slices.EqualFunc(r.Bounds, o.Bounds, func(a, b K) bool { return r.Compare(a, b) == 0 })
 }
 
 // samePartitioner reports whether a and b place every key alike.

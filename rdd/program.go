@@ -92,6 +92,8 @@ func (e *programEncoder) codec() *closure.Codec {
 	return &closure.Codec{Handles: map[reflect.Type]closure.Handles{
 		reflect.TypeFor[*Node]():     nodeHandles{encode: e.node},
 		reflect.TypeFor[*variable](): variableHandles{encode: e.variable},
+		reflect.TypeFor[*Shuffle]():  shuffleHandles{encode: shuffleNumber},
+		reflect.TypeFor[*origin]():   originHandles{encode: originNumber},
 	}}
 }
 
@@ -144,6 +146,36 @@ func (h variableHandles) EncodeHandle(v reflect.Value) (uint64, error) {
 func (h variableHandles) DecodeHandle(id uint64) (reflect.Value, error) {
 	v, err := h.decode(id)
 	return reflect.ValueOf(v), err
+}
+
+// shuffleHandles let a shuffle travel as its number: that is all that a task knows of it.
+type shuffleHandles struct {
+	encode func(*Shuffle) (uint64, error)
+}
+
+func shuffleNumber(s *Shuffle) (uint64, error) { return uint64(s.ID), nil }
+
+func (h shuffleHandles) EncodeHandle(v reflect.Value) (uint64, error) {
+	return h.encode((*Shuffle)(v.UnsafePointer()))
+}
+
+func (shuffleHandles) DecodeHandle(id uint64) (reflect.Value, error) {
+	return reflect.ValueOf(&Shuffle{ID: int(id)}), nil
+}
+
+// originHandles do the same for numbers that are names.
+type originHandles struct {
+	encode func(*origin) (uint64, error)
+}
+
+func originNumber(o *origin) (uint64, error) { return uint64(o.number), nil }
+
+func (h originHandles) EncodeHandle(v reflect.Value) (uint64, error) {
+	return h.encode((*origin)(v.UnsafePointer()))
+}
+
+func (originHandles) DecodeHandle(id uint64) (reflect.Value, error) {
+	return reflect.ValueOf(&origin{int(id)}), nil
 }
 
 // walk visits the datasets that partition p of the stage's last dataset is computed from, each (dataset, partition) once, and stops
@@ -347,6 +379,8 @@ func (x *Executable) decode(b []byte, task *Task) error {
 			}
 			return v, nil
 		}},
+		reflect.TypeFor[*Shuffle](): shuffleHandles{},
+		reflect.TypeFor[*origin]():  originHandles{},
 	}}
 	var last any
 	for i := uint64(0); i <= count; i++ {

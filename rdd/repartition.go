@@ -65,14 +65,14 @@ func Repartition[T any](r RDD[T], n int) RDD[T] {
 	}
 	s := r.node.session
 	dep := &Shuffle{Node: r.node, ID: s.NextShuffleID(), Partitions: n}
-	dep.Writer = dealWriter[T]{Parent: r, Shuffle: dep.ID, Partitions: n}
-	return RDD[T]{newNode(s, "Repartition", dealtOp[T]{dep.ID}, n, err, dep)}
+	dep.Writer = dealWriter[T]{Parent: r, Shuffle: dep, Partitions: n}
+	return RDD[T]{newNode(s, "Repartition", dealtOp[T]{dep}, n, err, dep)}
 }
 
 // dealWriter is the map side of Repartition.
 type dealWriter[T any] struct {
 	Parent     RDD[T]
-	Shuffle    int
+	Shuffle    *Shuffle
 	Partitions int
 }
 
@@ -103,7 +103,7 @@ func (d *dealer[T]) deal(rows []T) ([]int32, error) {
 }
 
 // dealtOp is the reduce side of a shuffle of plain rows.
-type dealtOp[T any] struct{ Shuffle int }
+type dealtOp[T any] struct{ Shuffle *Shuffle }
 
 func (o dealtOp[T]) Compute(t *Task, p int) (Stream[T], error) {
 	return readShuffle[T](t, o.Shuffle, p)

@@ -23,8 +23,8 @@ func shuffleBy[K comparable, V, C any](r RDD[Pair[K, V]], kind string, by Partit
 	}
 	s := r.node.session
 	dep := &Shuffle{Node: r.node, ID: s.NextShuffleID(), Partitions: by.NumPartitions()}
-	dep.Writer = &pairWriter[K, V, C]{Parent: r, Shuffle: dep.ID, By: by, Agg: agg, MapSide: mapSide && agg != nil}
-	n := newNode(s, kind, &shuffledOp[K, V, C]{Shuffle: dep.ID, Agg: agg, MapSide: mapSide && agg != nil}, dep.Partitions, err, dep)
+	dep.Writer = &pairWriter[K, V, C]{Parent: r, Shuffle: dep, By: by, Agg: agg, MapSide: mapSide && agg != nil}
+	n := newNode(s, kind, &shuffledOp[K, V, C]{Shuffle: dep, Agg: agg, MapSide: mapSide && agg != nil}, dep.Partitions, err, dep)
 	n.partition = by
 	return RDD[Pair[K, C]]{n}
 }
@@ -32,7 +32,7 @@ func shuffleBy[K comparable, V, C any](r RDD[Pair[K, V]], kind string, by Partit
 // pairWriter is the map side of a shuffle of pairs.
 type pairWriter[K comparable, V, C any] struct {
 	Parent  RDD[Pair[K, V]]
-	Shuffle int
+	Shuffle *Shuffle
 	By      Partitioner[K]
 	Agg     Aggregator[V, C]
 	MapSide bool
@@ -62,17 +62,17 @@ func (w *pairWriter[K, V, C]) WriteMap(t *Task, p int) (shuffle.Output, error) {
 	return writePairs(t, w.Shuffle, p, w.By, combined)
 }
 
-func writePairs[K comparable, V any](t *Task, id, p int, by Partitioner[K], in Stream[Pair[K, V]]) (shuffle.Output, error) {
+func writePairs[K comparable, V any](t *Task, sh *Shuffle, p int, by Partitioner[K], in Stream[Pair[K, V]]) (shuffle.Output, error) {
 	place, err := newPlacer[K, V](by)
 	if err != nil {
 		return shuffle.Output{}, err
 	}
-	return writeRowsTo(t, id, p, by.NumPartitions(), in, place.place)
+	return writeRowsTo(t, sh, p, by.NumPartitions(), in, place.place)
 }
 
 // writeRowsTo writes a stream as one map output; place gives the reduce partition of each row of a batch.
-func writeRowsTo[T any](t *Task, id, p, partitions int, in Stream[T], place func([]T) ([]int32, error)) (shuffle.Output, error) {
-	w, err := shuffle.NewWriter[T](t.ctx, t.ShuffleEnv(), shuffle.WriterID{Shuffle: id, Map: p, Attempt: t.ID}, partitions)
+func writeRowsTo[T any](t *Task, sh *Shuffle, p, partitions int, in Stream[T], place func([]T) ([]int32, error)) (shuffle.Output, error) {
+	w, err := shuffle.NewWriter[T](t.ctx, t.ShuffleEnv(), shuffle.WriterID{Shuffle: sh.ID, Map: p, Attempt: t.ID}, partitions)
 	if err != nil {
 		return shuffle.Output{}, err
 	}
@@ -92,7 +92,7 @@ func writeRowsTo[T any](t *Task, id, p, partitions int, in Stream[T], place func
 
 // shuffledOp is the reduce side of a shuffle of pairs.
 type shuffledOp[K comparable, V, C any] struct {
-	Shuffle int
+	Shuffle *Shuffle
 	Agg     Aggregator[V, C]
 	MapSide bool
 }
@@ -128,16 +128,16 @@ func (o *shuffledOp[K, V, C]) Compute(t *Task, p int) (Stream[Pair[K, C]], error
 }
 
 // readShuffle streams one reduce partition in map order.
-func readShuffle[T any](t *Task, id, p int) (Stream[T], error) {
-	outs, err := t.runtime.MapOutputs(id)
+func readShuffle[T any](t *Task, sh *Shuffle, p int) (Stream[T], error) {
+	outs, err := t.runtime.MapOutputs(sh.ID)
 	if err != nil {
 		return nil, err
 	}
-	if t.piece.Part && t.piece.Shuffle == id {
+	if t.piece.Part && t.piece.Shuffle == sh.ID {
 		if t.piece.To > len(outs) {
-			return nil, fmt.Errorf("shuffle %d has %d map outputs: a piece of partition %d wants those up to %d", id, len(outs), p, t.piece.To)
+			return nil, fmt.Errorf("shuffle %d has %d map outputs: a piece of partition %d wants those up to %d", sh.ID, len(outs), p, t.piece.To)
 		}
 		outs = outs[t.piece.From:t.piece.To]
 	}
-	return shuffle.Read[T](t.ctx, t.ShuffleEnv(), id, outs, p, p+1)
+	return shuffle.Read[T](t.ctx, t.ShuffleEnv(), sh.ID, outs, p, p+1)
 }

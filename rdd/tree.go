@@ -196,8 +196,8 @@ func mergeRow[U any](parts [][]U, comb func(U, U) U) (acc []U) {
 func mergeGroups[U any](r RDD[U], name string, comb func(U, U) U, n int, made []int) (RDD[U], []int) {
 	s := r.node.session
 	dep := &Shuffle{Node: r.node, ID: s.NextShuffleID(), Partitions: n}
-	dep.Writer = groupWriter[U]{Parent: r, Shuffle: dep.ID, From: r.node.partitions, To: n}
-	merged := newNode(s, name, mergedOp[U]{dep.ID, comb}, n, rowCheck[U](name), dep)
+	dep.Writer = groupWriter[U]{Parent: r, Shuffle: dep, From: r.node.partitions, To: n}
+	merged := newNode(s, name, mergedOp[U]{dep, comb}, n, rowCheck[U](name), dep)
 	return RDD[U]{merged}, append(made, dep.ID)
 }
 
@@ -237,7 +237,7 @@ func (o reducedOp[T]) Compute(t *Task, p int) (Stream[T], error) {
 // groupWriter sends all rows of a partition to the partition of its group.
 type groupWriter[U any] struct {
 	Parent   RDD[U]
-	Shuffle  int
+	Shuffle  *Shuffle
 	From, To int // partitions before and after
 }
 
@@ -259,7 +259,7 @@ func (w groupWriter[U]) WriteMap(t *Task, p int) (shuffle.Output, error) {
 
 // mergedOp merges what came for a group, in the order of the partitions.
 type mergedOp[U any] struct {
-	Shuffle int
+	Shuffle *Shuffle
 	Comb    func(U, U) U
 }
 

@@ -2,6 +2,7 @@ package rdd
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,6 +25,7 @@ type variable struct {
 	mu    sync.Mutex
 	value any // driver: the value; executor: the cached broadcast or the *accumulated of the task
 	name  string
+	sum   *[sha256.Size]byte // of a broadcast's value; nil until somebody asks
 }
 
 type variableKind uint8
