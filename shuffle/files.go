@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,6 +50,66 @@ func RemoveShuffle(dir string, shuffleID int) error {
 		return fmt.Errorf("shuffle: remove the files of shuffle %d: %w", shuffleID, err)
 	}
 	return nil
+}
+
+// RemoveOutput removes the files of one map output under dir, the index first. It is no error if there are none.
+func RemoveOutput(dir string, id WriterID) error {
+	for _, path := range []string{IndexFile(dir, id), DataFile(dir, id)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("shuffle: remove a map output: %w", err)
+		}
+	}
+	return nil
+}
+
+// LinkOutput lays a map output that lies under fromDir down under toDir too, as another one: the data file is linked, or, where links are
+// impossible, put there by otherwise(file, place); the index is written anew. An output that is there already is replaced. It returns the stored bytes of
+// each reduce partition. An output that is not complete, or whose index is damaged, is an error.
+func LinkOutput(fromDir string, from WriterID, toDir string, to WriterID, otherwise func(file, place string) error) (sizes []int64, err error) {
+	path := IndexFile(fromDir, from)
+	index, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("shuffle: read index: %w", err)
+	}
+	offsets, err := decodeIndex(index, from)
+	if err != nil {
+		return nil, fmt.Errorf("shuffle: read index %s: %w", path, err)
+	}
+	n := offsets.partitions()
+	all, sizes := make([]int64, n+1), make([]int64, n)
+	for i := range all {
+		all[i] = int64(offsets.at(i))
+		if i > 0 {
+			sizes[i-1] = all[i] - all[i-1]
+		}
+	}
+	data, place := DataFile(fromDir, from), DataFile(toDir, to)
+	info, err := os.Stat(data)
+	if err == nil && info.Size() != all[n] {
+		err = fmt.Errorf("%w: it has %d bytes, its index says %d", errCorrupt, info.Size(), all[n])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("shuffle: look at map output %s: %w", data, err)
+	}
+	if err := os.MkdirAll(shuffleDir(toDir, to.Shuffle), 0o700); err != nil {
+		return nil, fmt.Errorf("shuffle: make a folder for map outputs: %w", err)
+	}
+	if err := RemoveOutput(toDir, to); err != nil {
+		return nil, err
+	}
+	if err := os.Link(data, place); err != nil {
+		if err := otherwise(data, place); err != nil {
+			return nil, fmt.Errorf("shuffle: put map output %s to %s: %w", data, place, err)
+		}
+	}
+	path = IndexFile(toDir, to)
+	if err := os.WriteFile(path+".new", encodeIndex(to, all), 0o600); err != nil {
+		return nil, fmt.Errorf("shuffle: write index: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return nil, fmt.Errorf("shuffle: write index: %w", err)
+	}
+	return sizes, nil
 }
 
 // OpenBlock opens the data file of a map output under dir for whoever serves the reduce partitions [start, end) of it: they are

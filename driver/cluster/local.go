@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -184,13 +185,18 @@ func (l *Local) removeRoots() {
 	}
 }
 
+// Disk is the identity of the disk that the driver and all hosts share, from Start on; empty if each host has its own.
+func (l *Local) Disk() string {
+	if !l.config.SharedDisk {
+		return ""
+	}
+	return "disk-of-" + filepath.Base(l.socks.Dir)
+}
+
 // launch starts the host with a number.
 func (l *Local) launch(number int) (Process, error) {
 	id := fmt.Sprintf("host-%d", number)
-	disk := id
-	if l.config.SharedDisk {
-		disk = "disk-of-" + filepath.Base(l.socks.Dir)
-	}
+	disk := cmp.Or(l.Disk(), id)
 	dir := filepath.Join(l.data.Dir, id)
 	command, bind := []string(nil), l.config.Bind
 	if l.config.Place != nil {

@@ -159,6 +159,8 @@ func (s *Scheduler) Handle(now time.Time, event Event) []Action {
 		s.hostLost(&e)
 	case CommitAsked:
 		s.commitAsked(e.Task)
+	case OutputsFound:
+		s.outputsFound(&e)
 	case ShuffleRemoved:
 		s.outputs.remove(e.Shuffle)
 	case Tick:
