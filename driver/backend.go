@@ -86,12 +86,13 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start local-cluster: %w", err)
 	}
-	server, err := blocks.Serve(addr, local.Secret(), blocks.ServerConfig{Provider: driverBlocks{c}})
+	server, err := blocks.Serve(addr, local.Secret(), blocks.ServerConfig{Provider: driverBlocks{c}, Files: c.keeping.files()})
 	if err != nil {
 		return nil, fmt.Errorf("serve broadcasts and files: %w", err)
 	}
 	c.closers = append(c.closers, func() { _ = server.Close() })
 	settings[executor.DriverBlocks] = server.Addr()
+	c.keeping.placeAt(func() shuffle.Location { return shuffle.Location{Host: local.Disk(), Addr: server.Addr()} })
 	return local, nil
 }
 
@@ -126,6 +127,7 @@ func newLocalBackend(c *Context) (*localBackend, error) {
 	if b.runner, err = executor.NewRunner(cfg); err != nil {
 		return nil, err
 	}
+	c.keeping.placeAt(func() shuffle.Location { return cfg.Location })
 	return b, nil
 }
 

@@ -43,6 +43,8 @@ type Context struct {
 	broadcasts   map[int]*broadcast
 	groups       map[*job]trackedJob
 	files        map[string]*sharedFile // by name; fixed at the start
+	keeping      *keeping               // for another run; nil if nothing is kept
+	lastJob      jobEnd
 
 	stopOnce    sync.Once
 	interrupted atomic.Bool // by a signal that will end the process
@@ -130,6 +132,9 @@ func start(options []Option) (*Context, error) {
 	}
 	c.dir = c.root.Dir
 	c.appID = filepath.Base(c.dir)
+	if c.keeping, err = keep(c); err != nil {
+		return c, err
+	}
 	c.spread = !c.master.local && c.master.hosts > 1 && !settings.Bool("spark.shuffle.readHostLocalDisk")
 	backend, err := newBackend(c)
 	if err != nil {
@@ -160,6 +165,7 @@ func (c *Context) Stop() {
 
 func (c *Context) stop() {
 	c.stopOnce.Do(func() {
+		well := c.endsWell()
 		close(c.stopped)
 		if c.loop != nil {
 			done := make(chan struct{})
@@ -176,6 +182,7 @@ func (c *Context) stop() {
 		for _, f := range c.closers {
 			f()
 		}
+		c.keeping.close(well)
 		if c.root != nil {
 			if err := c.root.Remove(); err != nil {
 				slog.Warn("files of the application are left", "error", err)

@@ -135,10 +135,13 @@ func (c *Context) Run(ctx context.Context, spec rdd.Job) error {
 	}
 	release := c.track(ctx, j)
 	defer release()
+	c.keeping.offer(spec.Target)
 	if !c.submit(j) {
 		return fmt.Errorf("%s: %w", spec.Name, ErrStopped)
 	}
-	if err := c.await(ctx, j); err != nil {
+	err := c.await(ctx, j)
+	c.jobEnded(err)
+	if err != nil {
 		return err
 	}
 	return rdd.AfterJob(ctx, spec.Target)

@@ -227,6 +227,7 @@ func (l *loop) act(a sched.Action) {
 		slog.Warn("tasks are waiting and no executor runs any: check that the cluster has free resources", "tasks", a.Tasks, "executors", a.Executors, "waiting", a.Since.Round(time.Second))
 	case sched.OutputsUnregistered:
 		slog.Info("map outputs were lost and will be computed again", "shuffle", a.Shuffle, "outputs", len(a.Maps))
+		l.ctx.keeping.lost(a.Shuffle, a.Maps)
 	case sched.ExecutorExcluded:
 		slog.Warn("an executor is excluded because tasks failed on it", "executor", a.Executor, "until", a.Until)
 	case sched.CommitAnswered:
@@ -300,6 +301,9 @@ func (l *loop) ended(a sched.TaskEnded) {
 	}
 	if t != nil && t.result != nil {
 		info.Metrics = t.result.Metrics
+		if st := l.stages[a.Stage]; a.Accepted && t.result.Output != nil && st != nil {
+			l.ctx.keeping.keep(st.stage.Shuffle, *t.result.Output)
+		}
 		if a.Accepted && len(t.result.Updates) > 0 {
 			if l.updates[a.Stage] == nil {
 				l.updates[a.Stage] = stageUpdates{}

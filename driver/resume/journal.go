@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/spark-go/spark-go/shuffle"
 )
 
 // The journal is text. A line is the CRC-32C of a fact in eight hexadecimal digits, a space, and the fact as JSON. The first fact is the
@@ -34,8 +36,10 @@ type output struct {
 	Shuffle string `json:"shuffle"` // its identity
 	Map     int    `json:"map"`
 	Maps    int    `json:"maps,omitempty"` // of the shuffle
-	Rows    int64  `json:"rows,omitempty"`
 	Bytes   int64  `json:"bytes,omitempty"`
+	// What the task told of its rows.
+	Rows  int64           `json:"rows,omitempty"`
+	Heavy []shuffle.Heavy `json:"heavy,omitempty"`
 }
 
 // Program is what identities depend on without holding it.

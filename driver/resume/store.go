@@ -225,7 +225,7 @@ func (s *Store) Take(number int, identity string, maps int, dir string) []shuffl
 			s.Lost(number, []int{o.Map})
 			continue
 		}
-		taken = append(taken, shuffle.Output{Map: o.Map, Sizes: sizes, Rows: o.Rows})
+		taken = append(taken, shuffle.Output{Map: o.Map, Sizes: sizes, Rows: o.Rows, Heavy: o.Heavy})
 	}
 	return taken
 }
@@ -248,7 +248,7 @@ func (s *Store) Keep(number int, out shuffle.Output) {
 			}
 			return
 		}
-		o := output{Shuffle: k.identity, Map: out.Map, Maps: k.maps, Rows: out.Rows}
+		o := output{Shuffle: k.identity, Map: out.Map, Maps: k.maps, Rows: out.Rows, Heavy: out.Heavy}
 		for _, n := range sizes {
 			o.Bytes += n
 		}

@@ -44,6 +44,7 @@ func write(t *testing.T, dir string, id shuffle.WriterID, rows int) shuffle.Outp
 	if err != nil {
 		t.Fatal(err)
 	}
+	out.Heavy = []shuffle.Heavy{{Partition: 1, Rows: int64(rows)}} // which the scheduler of hot keys goes by
 	return out
 }
 
@@ -98,7 +99,7 @@ func TestTakesOverWhatADeadDriverKept(t *testing.T) {
 	next := t.TempDir()
 	second := open(t, dir, program, 1<<30)
 	outs := second.Take(8, identity(1), 3, next) // under another number
-	if len(outs) != 2 || outs[1].Map != 1 || outs[1].Rows != 10 || len(outs[0].Sizes) != 2 {
+	if len(outs) != 2 || outs[1].Map != 1 || outs[1].Rows != 10 || len(outs[1].Heavy) != 1 || outs[1].Heavy[0].Rows != 10 || len(outs[0].Sizes) != 2 {
 		t.Fatalf("taken over: %+v", outs)
 	}
 	if got := read(t, next, 8, outs); got != want {

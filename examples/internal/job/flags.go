@@ -15,6 +15,7 @@ type flags struct {
 	set        *flag.FlagSet
 	what       string
 	master     string
+	resume     string
 	partitions int
 	json, help bool
 	inputs     []*flag.Flag // whose defaults are files of the repository
@@ -26,6 +27,7 @@ func (f *flags) declare(name, what string) {
 	f.set.SetOutput(io.Discard) // the caller says what is wrong, in one line
 	f.what = what
 	f.set.StringVar(&f.master, "master", "", "where tasks run: `local[N]`, local[*] or local-cluster[n,cores,memory]; default local[*], or what spark-go submit says")
+	f.set.StringVar(&f.resume, "resume", "", "keep what is finished in `DIR`: started again after it died, the program goes on from there")
 	f.Int(&f.partitions, "partitions", 0, 0, "shuffles make `N` partitions; 0 lets the data decide")
 	f.set.BoolVar(&f.json, "json", false, "print one JSON object, on the last line of standard output")
 	f.set.BoolVar(&f.help, "help", false, "print this and exit")

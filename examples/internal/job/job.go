@@ -60,7 +60,11 @@ func (j *Job) Start() *driver.Context {
 	if !j.set.Parsed() {
 		j.Parse()
 	}
-	j.sc = driver.New(driver.Name(j.name), driver.Master(j.master))
+	options := []driver.Option{driver.Name(j.name), driver.Master(j.master)}
+	if j.resume != "" {
+		options = append(options, driver.Set("spark.checkpoint.dir", j.resume))
+	}
+	j.sc = driver.New(options...)
 	j.Check(j.sc.Err())
 	j.Check(j.defaultInputs())
 	j.Check(j.canSave())

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/spark-go/spark-go/driver/conf"
+	"github.com/spark-go/spark-go/driver/resume"
 	"github.com/spark-go/spark-go/io/filesys"
 	_ "github.com/spark-go/spark-go/io/hdfsfs" // hdfs://
 	_ "github.com/spark-go/spark-go/io/s3fs"   // s3://
@@ -24,6 +26,7 @@ const usage = `Usage: spark-go clean [options] <URI>...
 
 Finishes interrupted commits in output directories, and removes the temporary files and uncompleted uploads of jobs that died there.
 Jobs that are alive and what spark-go did not write are left as they are. The next job that writes to a directory does the same.
+In a checkpoint directory (spark-go submit --resume) it removes what drivers that died have kept: their programs start anew.
 
 Options:
 `
@@ -56,13 +59,31 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	status := 0
 	for _, uri := range set.Args() {
 		done, err := filesys.Clean(ctx, uri, filesys.CleanOptions{OlderThan: *olderThan})
-		report(stdout, uri, done, *olderThan)
+		kept, kerr := cleanKept(uri, *olderThan)
+		err = errors.Join(err, kerr)
+		report(stdout, uri, done, kept, *olderThan)
 		if err != nil {
 			fmt.Fprintf(stderr, "spark-go clean: %v\n", err)
 			status = 1
 		}
 	}
 	return status
+}
+
+// cleanKept removes what dead drivers kept in a directory of this machine.
+func cleanKept(uri string, olderThan time.Duration) ([]resume.Removed, error) {
+	dir := strings.TrimPrefix(uri, "file://")
+	if strings.Contains(dir, "://") {
+		return nil, nil
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nil // as far as outputs are concerned, there is nothing to clean
+	}
+	before := int64(0)
+	if olderThan > 0 {
+		before = time.Now().Add(-olderThan).Unix()
+	}
+	return resume.Clean(dir, before)
 }
 
 // configure hands settings to the file systems as a driver would.
@@ -90,7 +111,7 @@ func configure(settings []string, properties string) error {
 	return nil
 }
 
-func report(w io.Writer, uri string, r filesys.CleanReport, olderThan time.Duration) {
+func report(w io.Writer, uri string, r filesys.CleanReport, kept []resume.Removed, olderThan time.Duration) {
 	quiet := true
 	say := func(format string, args ...any) {
 		quiet = false
@@ -113,6 +134,13 @@ func report(w io.Writer, uri string, r filesys.CleanReport, olderThan time.Durat
 	}
 	for _, name := range r.Foreign {
 		say("%s was not written by spark-go: left as it is", name)
+	}
+	for _, k := range kept {
+		if k.Used {
+			say("%s is used by a running driver: left as it is", filepath.Base(k.Dir))
+		} else {
+			say("%s was removed: what a driver that died had kept", filepath.Base(k.Dir))
+		}
 	}
 	if quiet {
 		say("nothing to clean")

@@ -43,6 +43,7 @@ var settingFlags = []struct{ name, key, doc string }{
 	{"executor-memory", "spark.executor.memory", "memory of each executor of --master local-cluster, such as 2g"},
 	{"executor-cores", "spark.executor.cores", "cores of each executor of --master local-cluster"},
 	{"num-executors", "spark.executor.instances", "how many executors --master local-cluster has"},
+	{"resume", "spark.checkpoint.dir", "directory that keeps what is finished: submitted again after it died, the program goes on from there"},
 	{"files", "spark.files", "comma-separated files that tasks on all executors can read"},
 }
 
