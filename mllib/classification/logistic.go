@@ -80,7 +80,8 @@ type LogisticRegression struct {
 	Initial *Model
 	// CheckpointDir is a directory on any file system where the state of the fit is saved every CheckpointInterval iterations, as logistic.checkpoint. A
 	// Fit with the same settings on the same rows in the same partitions goes on from there, with the same result; another one is refused. The file is
-	// removed when the model is there. Default none.
+	// removed when the model is there. Default none, but for
+	// programs with spark.checkpoint.dir, whose fits are kept there.
 	CheckpointDir string
 	// CheckpointInterval is how many iterations lie between checkpoints; default 10; -1 never.
 	CheckpointInterval int

@@ -31,7 +31,7 @@ type trainer struct {
 
 func (t *trainer) run(ctx context.Context) (*Model, error) {
 	var err error
-	if t.keeper, err = checkpoint.Open(ctx, t.set.CheckpointDir, "logistic", Kind, checkpointVersion); err != nil {
+	if t.keeper, err = checkpoint.OpenFor(ctx, t.blocks.Session(), t.set.CheckpointDir, t.set.CheckpointInterval, "logistic", Kind, checkpointVersion); err != nil {
 		return nil, err
 	}
 	if err := t.look(ctx); err != nil {

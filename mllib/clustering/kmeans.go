@@ -73,7 +73,8 @@ type KMeans struct {
 
 	// CheckpointDir is a directory on any file system where the state of the fit is saved every CheckpointInterval iterations, as
 	// kmeans.checkpoint. A Fit with the same settings on the same points in the same partitions goes on from there, with the same result;
-	// another one is refused. The file is removed when the model is there. Default none.
+	// another one is refused. The file is removed when the model is there. Default none, but for
+	// programs with spark.checkpoint.dir, whose fits are kept there.
 	CheckpointDir      string
 	CheckpointInterval int // iterations between checkpoints; default 10; -1 never
 }
@@ -172,7 +173,7 @@ func (k KMeans) FitBlocks(ctx context.Context, points rdd.RDD[linalg.Block]) (*M
 }
 
 func (k KMeans) fit(ctx context.Context, blocks rdd.RDD[linalg.Block]) (*Model, error) {
-	keeper, err := checkpoint.Open(ctx, k.CheckpointDir, "kmeans", Kind, checkpointVersion)
+	keeper, err := checkpoint.OpenFor(ctx, blocks.Session(), k.CheckpointDir, k.CheckpointInterval, "kmeans", Kind, checkpointVersion)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,8 @@ type ALS[U, I ID] struct {
 	IntermediateStorageLevel rdd.StorageLevel
 	// CheckpointDir is a directory on any file system where the state of the fit is saved every CheckpointInterval iterations, as
 	// als.checkpoint. A Fit with the same settings on the same ratings goes on from there, with the same result; another one is refused.
-	// The file is removed when the model is there. Default none.
+	// The file is removed when the model is there. Default none, but for
+	// programs with spark.checkpoint.dir, whose fits are kept there.
 	CheckpointDir string
 	// CheckpointInterval is after how many iterations the lineage is cut and the state saved; default 10; -1 never. Cutting the lineage
 	// needs no CheckpointDir.
@@ -124,7 +125,7 @@ func (a ALS[U, I]) Fit(ctx context.Context, ratings rdd.RDD[Rating[U, I]]) (*Mod
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := checkpoint.Open(ctx, a.CheckpointDir, "als", modelKind, checkpointVersion)
+	keeper, err := checkpoint.OpenFor(ctx, ratings.Session(), a.CheckpointDir, a.CheckpointInterval, "als", modelKind, checkpointVersion)
 	if err != nil {
 		return nil, fmt.Errorf("train ALS: %w", err)
 	}

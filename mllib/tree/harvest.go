@@ -35,7 +35,7 @@ func (t *training) harvest(ctx context.Context, way string, digest func() ([]str
 	s := &t.settings
 	h := &harvest{training: t, trees: make([]grown, s.NumTrees), done: make([]bool, s.NumTrees), place: slices.Repeat([]int{-1}, s.NumTrees)}
 	var err error
-	if h.keeper, err = checkpoint.Open(ctx, s.CheckpointDir, "forest", checkpointKind, checkpointVersion); h.keeper == nil || err != nil {
+	if h.keeper, err = checkpoint.OpenFor(ctx, t.batches.Session(), s.CheckpointDir, s.CheckpointInterval, "forest", checkpointKind, checkpointVersion); h.keeper == nil || err != nil {
 		return h, err
 	}
 	digests, err := digest()

@@ -61,7 +61,8 @@ type Settings struct {
 	// of them are there. A Fit with the same settings on the same rows, in the same partitions where these are too large for MaxMemoryInMB,
 	// grows the missing ones, with the same result; another one is refused, but NumTrees may differ unless a forest
 	// of numbers grows level by level. The file is removed when the model is
-	// there. Default none.
+	// there. Default none, but for
+	// programs with spark.checkpoint.dir, whose fits are kept there.
 	CheckpointDir string `json:",omitempty"`
 	// CheckpointInterval is how many more trees make a new checkpoint; default 10; -1 never. The whole file is written each time: large
 	// forests of deep trees want more.

@@ -27,6 +27,7 @@ import (
 
 	"github.com/spark-go/spark-go/io/filesys"
 	"github.com/spark-go/spark-go/mllib/modelfile"
+	"github.com/spark-go/spark-go/rdd"
 )
 
 // Interval is the default CheckpointInterval.
@@ -74,6 +75,11 @@ type Keeper struct {
 	version    int
 	properties []Property
 	exists     bool
+
+	// Where the application keeps things and nobody asked for this checkpoint: the folder, and the name without what tells fits apart. Then
+	// the fit does not depend on the file.
+	folder, name string
+	broken       bool // it cannot be written
 }
 
 // Open says where a fit is kept: in the file name.checkpoint of the directory. It fails if that cannot be written. kind and version are of the state's
@@ -89,6 +95,27 @@ func Open(ctx context.Context, dir, name, kind string, version int) (*Keeper, er
 	return k, nil
 }
 
+// OpenFor is Open for a fit on a session's data. Without a directory, and unless interval is -1, the fit is kept where the session keeps what is
+// finished (spark.checkpoint.dir), if it does: in a file of its own, whatever else is trained, so that the program goes on in its middle when it is run
+// again. Such a file is no promise: one that cannot be written or used costs a warning.
+func OpenFor(ctx context.Context, s rdd.Session, dir string, interval int, name, kind string, version int) (*Keeper, error) {
+	folder := rdd.KeepDir(s)
+	if dir != "" || folder == "" || interval < 1 {
+		return Open(ctx, dir, name, kind, version)
+	}
+	return &Keeper{kind: kind + ".checkpoint", version: version, folder: folder, name: name}, nil
+}
+
+// own says in which file a fit is kept that nobody asked to keep.
+func (k *Keeper) own() {
+	h := sha256.New()
+	fmt.Fprintln(h, k.kind, k.version)
+	for _, p := range k.properties {
+		fmt.Fprintf(h, "%q %q\n", p.Name, p.Value)
+	}
+	k.uri = filesys.Join(k.folder, fmt.Sprintf("%s-%x.checkpoint", k.name, h.Sum(nil)[:8]))
+}
+
 // Resume returns the state of an earlier run of this fit, or nil if there is none. The properties are all that the state depends on; the first that differs is
 // named.
 func (k *Keeper) Resume(ctx context.Context, properties ...Property) (*modelfile.File, error) {
@@ -96,12 +123,19 @@ func (k *Keeper) Resume(ctx context.Context, properties ...Property) (*modelfile
 		return nil, nil
 	}
 	k.properties = properties
+	if k.folder != "" {
+		k.own()
+	}
 	f, err := modelfile.Load(ctx, k.uri, k.kind, k.version)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err == nil {
 		err = k.same(f)
+	}
+	if err != nil && k.folder != "" && ctx.Err() == nil {
+		slog.WarnContext(ctx, "a checkpoint of an earlier run is not used", "file", k.uri, "reason", err)
+		return nil, nil
 	}
 	if err != nil {
 		return nil, k.Refuse(err)
@@ -166,7 +200,7 @@ func (k *Keeper) Resumed(ctx context.Context, fit, unit string, done int) {
 
 // Save replaces the file by one that fill fills.
 func (k *Keeper) Save(ctx context.Context, fill func(*modelfile.File)) error {
-	if k == nil {
+	if k == nil || k.broken {
 		return nil
 	}
 	f := modelfile.New(k.kind, k.version)
@@ -176,6 +210,11 @@ func (k *Keeper) Save(ctx context.Context, fill func(*modelfile.File)) error {
 	if err := f.Save(ctx, k.uri); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if k.folder != "" {
+			k.broken = true
+			slog.WarnContext(ctx, "a fit is not kept for another run of the program", "file", k.uri, "reason", err)
+			return nil
 		}
 		return fmt.Errorf("keep a checkpoint: %w", err)
 	}

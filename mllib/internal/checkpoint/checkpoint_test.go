@@ -3,10 +3,13 @@ package checkpoint
 import (
 	"context"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spark-go/spark-go/mllib/modelfile"
+	"github.com/spark-go/spark-go/rdd"
 )
 
 // TestRefuses: files of other versions and of other kinds of fits are refused with the reason.
@@ -98,5 +101,72 @@ func TestDigest(t *testing.T) {
 	}
 	if Of("x", strings.Repeat("a", 100)) == Of("x", strings.Repeat("a", 101)) {
 		t.Error("long values are alike")
+	}
+}
+
+// keeping is a session of a program that keeps what is finished in a folder.
+type keeping struct {
+	rdd.Session
+	dir string
+}
+
+func (k keeping) KeepDir() string { return k.dir }
+func (k keeping) KeptBy() string  { return "test" }
+
+// Fits that nobody asked to keep have files of their own in the program's folder, which cannot fail them.
+func TestKeptWithTheProgram(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	open := func(dir string, own string, interval int) *Keeper {
+		k, err := OpenFor(ctx, keeping{dir: dir}, own, interval, "fit", "test.Fit", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	if open("", "", 1) != nil || open(dir, "", -1) != nil {
+		t.Error("a checkpoint that nobody wants")
+	}
+	if k := open(dir, t.TempDir(), 1); k.folder != "" {
+		t.Error("a directory of the fit's own does not go first")
+	}
+	for i := range 2 {
+		k := open(dir, "", 10)
+		if f, err := k.Resume(ctx, Of("K", i), Data("x")); f != nil || err != nil {
+			t.Fatal(f, err)
+		}
+		if err := k.Save(ctx, func(f *modelfile.File) { f.Set("iteration", i+1) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 2 {
+		k := open(dir, "", 10)
+		f, err := k.Resume(ctx, Of("K", i), Data("x"))
+		if err != nil || f == nil {
+			t.Fatal(f, err)
+		}
+		if done, err := k.Iteration(f, 10); done != i+1 || err != nil {
+			t.Errorf("fit %d goes on after %d, %v", i, done, err)
+		}
+		if i == 0 {
+			k.Remove(ctx)
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if len(files) != 1 || err != nil {
+		t.Fatal(files, err)
+	}
+	path := filepath.Join(dir, files[0].Name())
+	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := open(dir, "", 10).Resume(ctx, Of("K", 1), Data("x")); f != nil || err != nil {
+		t.Errorf("a damaged file: %v, %v", f, err)
+	}
+	k := open(path, "", 10) // a file is no folder
+	if f, err := k.Resume(ctx, Of("K", 1)); f != nil || err != nil {
+		t.Errorf("no folder: %v, %v", f, err)
+	}
+	if err := k.Save(ctx, func(*modelfile.File) {}); err != nil {
+		t.Errorf("a file that cannot be written fails the fit: %v", err)
 	}
 }
