@@ -71,7 +71,9 @@ func (n *network) cut(host string)  { n.ip("link", "set", n.tag+"v"+host, "down"
 func (n *network) heal(host string) { n.ip("link", "set", n.tag+"v"+host, "up") }
 
 // start starts an application whose executors are on the hosts in turn, and speak with each other and with the driver over the network only.
-func (n *network) start() *driver.Context {
+// Both executors have run a task when it returns.
+func (n *network) start(t *testing.T) *driver.Context {
+	t.Helper()
 	restore := driver.ChangeCluster(func(c *cluster.Config) {
 		c.Place = func(number int) ([]string, string) {
 			i := number % 2
@@ -79,8 +81,21 @@ func (n *network) start() *driver.Context {
 		}
 	})
 	defer restore()
-	return driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.driver.bindAddress", n.subnet+".1"), driver.Set("spark.shuffle.readHostLocalDisk", "false"),
+	sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.driver.bindAddress", n.subnet+".1"), driver.Set("spark.shuffle.readHostLocalDisk", "false"),
 		driver.Set("spark.executor.heartbeatInterval", "300ms"), driver.Set("spark.network.timeout", "2s"), driver.Set("spark.shuffle.compress", "false"))
+	for began := time.Now(); ; {
+		pids, err := rdd.Map(rdd.Range(sc, 0, 2, 1, 2), func(int64) int {
+			time.Sleep(50 * time.Millisecond)
+			return os.Getpid()
+		}).Collect(t.Context())
+		if err == nil && pids[0] != pids[1] {
+			return sc
+		}
+		if err != nil || time.Since(began) > 20*time.Second {
+			sc.Stop()
+			t.Fatalf("two executors do not run a task each: processes %v, %v", pids, err)
+		}
+	}
 }
 
 // hostsRows is a shuffle with tasks slow enough for something to happen in them.
@@ -108,7 +123,7 @@ func TestHostsSpeakEncrypted(t *testing.T) {
 	stop := sniff(t, n.tag+"br", []byte(marker))
 	moved := make(chan int64, 1)
 	func() {
-		sc := n.start()
+		sc := n.start(t)
 		defer sc.Stop()
 		var remote int64
 		sc.AddListener(func(e driver.Event) {
@@ -157,7 +172,7 @@ func TestHostsAreCutAndHealed(t *testing.T) {
 		{"reduce phase", true, 3500 * time.Millisecond, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			sc := n.start()
+			sc := n.start(t)
 			defer sc.Stop()
 			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 			defer cancel()

@@ -72,7 +72,7 @@ type simHost struct {
 	files    map[fileKey]uint64 // map outputs: what the map task computed
 	exits    []time.Duration
 	accepted bool
-	slow     time.Duration // factor of how long tasks take
+	slow     int64 // factor of how long tasks take
 }
 
 type fileKey struct {
@@ -277,7 +277,7 @@ type simTask struct {
 	sum    uint64
 	killed bool
 	asked  bool
-	slow   time.Duration
+	slow   int64
 }
 
 func (x *simExec) start(d *protocol.TaskDesc) {
@@ -308,7 +308,7 @@ func (x *simExec) start(d *protocol.TaskDesc) {
 	if s.faults.slow && x.rng.IntN(20) == 0 {
 		t.slow *= 20
 	}
-	x.after(t.slow*between(x.rng, 5*time.Millisecond, 300*time.Millisecond), t.read)
+	x.after(time.Duration(t.slow)*between(x.rng, 5*time.Millisecond, 300*time.Millisecond), t.read)
 }
 
 // read takes what the task needs from shuffles, in map order; what lies behind cached blocks of this process is not needed.
@@ -348,7 +348,7 @@ func (t *simTask) next() {
 		t.fetch(in, &outs[t.at], 0)
 		return
 	}
-	x.after(t.slow*between(x.rng, time.Millisecond, 200*time.Millisecond), t.compute)
+	x.after(time.Duration(t.slow)*between(x.rng, time.Millisecond, 200*time.Millisecond), t.compute)
 }
 
 // fetch reads a map output, from this disk or from its host.
@@ -453,7 +453,7 @@ func (t *simTask) answered(allowed bool) {
 		t.end(protocol.TaskResult{Outcome: protocol.CommitDenied, Error: "denied"})
 		return
 	}
-	x.after(t.slow*between(x.rng, time.Millisecond, 100*time.Millisecond), func() {
+	x.after(time.Duration(t.slow)*between(x.rng, time.Millisecond, 100*time.Millisecond), func() {
 		if x.running[t.ID] != t {
 			return
 		}

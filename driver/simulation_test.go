@@ -427,7 +427,7 @@ func (s *simulation) submit() {
 	j.spec = rdd.Job{Target: d.Node(), Action: simAction{j.id}, Name: "Simulate"}
 	if !s.w.fast && s.rng.IntN(4) == 0 {
 		p := s.rng.IntN(d.NumPartitions())
-		j.spec.Partitions, j.job.index = []int{p}, map[int]int{p: 0}
+		j.spec.Partitions, j.index = []int{p}, map[int]int{p: 0}
 	}
 	if d.NumPartitions() == 0 {
 		return

@@ -135,8 +135,11 @@ func (n *Node) splitHotPartitions(ctx context.Context) error {
 
 // inPieces is r with the heavy partitions of the join that it comes from in pieces: for actions that fold all rows.
 func inPieces[T any](ctx context.Context, r RDD[T]) (RDD[T], error) {
-	if r.node == nil || r.node.session == nil || r.node.Err() != nil {
+	if r.node == nil || r.node.session == nil {
 		return r, nil // the action says what is wrong
+	}
+	if err := r.node.Err(); err != nil {
+		return r, err
 	}
 	pieces, err := findHot(ctx, r.node)
 	if err != nil || pieces == nil {

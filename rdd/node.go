@@ -73,7 +73,7 @@ type Shuffle struct {
 	Partitions int // reduce partitions
 	Writer     MapWriter
 
-	was *Shuffle // the same shuffle with another map side, which must stay reachable as long as this one
+	was      *Shuffle                 // the same shuffle with another map side, which must stay reachable as long as this one
 	identity atomic.Pointer[Identity] // nil until somebody asks
 }
 

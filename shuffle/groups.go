@@ -65,14 +65,13 @@ func (s *Groups[K, V]) next() (key K, values Stream[V], err error) {
 	if k.columns == nil {
 		return key, nil, errors.New("shuffle: read from a closed structure")
 	}
-	for s.order != nil {
-		if len(s.ids) == 0 {
-			if s.ids = s.order.batch(); s.ids == nil {
-				s.order = nil
-				k.leave()
-				break
-			}
+	if s.order != nil && len(s.ids) == 0 {
+		if s.ids = s.order.batch(); s.ids == nil {
+			s.order = nil
+			k.leave()
 		}
+	}
+	if s.order != nil {
 		id := s.ids[0]
 		s.ids = s.ids[1:]
 		if s.out == nil {

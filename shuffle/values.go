@@ -185,7 +185,7 @@ func (v *values[K, V]) compact() error {
 	if v.sizer == nil || v.n == 0 {
 		return nil
 	}
-	at := max(1, int(blockBytes/(v.size+int64(v.heap)/int64(v.n)+1)))
+	at := max(1, int(blockBytes/(v.size+v.heap/int64(v.n)+1)))
 	for _, p := range v.pieces {
 		for vals := range slices.Chunk(p.vals, at) {
 			if err := v.own(vals); err != nil {

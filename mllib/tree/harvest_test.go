@@ -129,7 +129,7 @@ func TestRefusesCheckpoints(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
-	if _, err := (RandomForestRegressor(s)).Fit(ctx, rdd.Parallelize(sc, rows, 2)); err == nil || !strings.Contains(err.Error(), "trainer RandomForestClassifier") {
+	if _, err := RandomForestRegressor(s).Fit(ctx, rdd.Parallelize(sc, rows, 2)); err == nil || !strings.Contains(err.Error(), "trainer RandomForestClassifier") {
 		t.Errorf("a forest of classes goes on as one of numbers: %v", err)
 	}
 }

@@ -137,7 +137,7 @@ func forestOf(w *modelfile.File, kind string) (*Forest, error) {
 
 // File is the model as a file.
 func (m *ClassificationModel) File() *modelfile.File {
-	w := m.Forest.file(ClassificationKind)
+	w := m.file(ClassificationKind)
 	modelfile.SetArray(w, "thresholds", m.Thresholds)
 	return w
 }
@@ -176,7 +176,7 @@ func ClassificationModelOf(w *modelfile.File) (*ClassificationModel, error) {
 }
 
 // File is the model as a file.
-func (m *RegressionModel) File() *modelfile.File { return m.Forest.file(RegressionKind) }
+func (m *RegressionModel) File() *modelfile.File { return m.file(RegressionKind) }
 
 // Save writes the model to one file, on any file system. The same model gives the same bytes.
 func (m *RegressionModel) Save(ctx context.Context, uri string) error {
