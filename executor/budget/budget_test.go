@@ -63,6 +63,9 @@ func measure(t *testing.T, op operation, budget, input int64) measured {
 
 // TestHotKeyStaysWithinTheBudget is the quick one: half of the rows have one key, and and they are four times the memory.
 func TestHotKeyStaysWithinTheBudget(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, with which short tests are run, has memory of its own")
+	}
 	const budget = 64 << 20
 	m := measure(t, operation{"hot-key", groupHotKey}, budget, 4*budget)
 	if m.executor.Anon > budget+budget/10 {

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -89,8 +90,15 @@ func (m *pendingMem) Discard(_ context.Context, p Pending) error { delete(m.uplo
 type crashFS struct {
 	FS
 	at, how int
+	mu      sync.Mutex
 	changes int
 	dead    bool
+}
+
+func (c *crashFS) gone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dead
 }
 
 const (
@@ -100,6 +108,8 @@ const (
 )
 
 func (c *crashFS) change(do func() error, half func() error) error {
+	c.mu.Lock() // publishing is concurrent; what the crash leaves behind is whole changes and one half
+	defer c.mu.Unlock()
 	if c.dead {
 		return errCrash
 	}
@@ -118,21 +128,21 @@ func (c *crashFS) change(do func() error, half func() error) error {
 }
 
 func (c *crashFS) Open(ctx context.Context, p string) (File, error) {
-	if c.dead {
+	if c.gone() {
 		return nil, errCrash
 	}
 	return c.FS.Open(ctx, p)
 }
 
 func (c *crashFS) Stat(ctx context.Context, p string) (Info, error) {
-	if c.dead {
+	if c.gone() {
 		return Info{}, errCrash
 	}
 	return c.FS.Stat(ctx, p)
 }
 
 func (c *crashFS) List(ctx context.Context, p string) ([]Info, error) {
-	if c.dead {
+	if c.gone() {
 		return nil, errCrash
 	}
 	return c.FS.List(ctx, p)
@@ -147,7 +157,7 @@ func (w *crashWriter) Close() error { return w.c.change(w.Writer.Close, nil) }
 func (w *crashWriter) Abort() error { return w.c.change(w.Writer.Abort, nil) }
 
 func (c *crashFS) Create(ctx context.Context, p string) (Writer, error) {
-	if c.dead {
+	if c.gone() {
 		return nil, errCrash
 	}
 	w, err := c.FS.Create(ctx, p)
@@ -206,7 +216,7 @@ func (c *crashPending) Publish(ctx context.Context, p, token string) error {
 }
 
 func (c *crashPending) Pending(ctx context.Context, dir string) ([]Pending, error) {
-	if c.dead {
+	if c.gone() {
 		return nil, errCrash
 	}
 	return c.p.Pending(ctx, dir)
