@@ -3,7 +3,6 @@ package host
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -222,56 +221,6 @@ func TestRoleByHand(t *testing.T) {
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "Unset it") {
 			t.Errorf("%s: %v, %s", role, err, out)
 		}
-	}
-}
-
-func TestMutualTLS(t *testing.T) {
-	pair := func() keyPair {
-		k, err := newKeyPair()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
-	host, job, stranger := pair(), pair(), pair()
-	server, err := mutualTLS(job, host.Certificate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		own  keyPair
-		peer []byte
-		ok   bool
-	}{
-		"the host":                    {host, job.Certificate, true},
-		"a stranger":                  {stranger, job.Certificate, false},
-		"a host of another job":       {host, stranger.Certificate, false},
-		"the job process talks to it": {job, job.Certificate, false},
-	} {
-		client, err := mutualTLS(c.own, c.peer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, b := net.Pipe()
-		done := make(chan error, 1)
-		go func() {
-			s := tls.Server(a, server)
-			err := s.Handshake()
-			if err == nil {
-				_, err = s.Write([]byte("!"))
-			}
-			a.Close()
-			done <- err
-		}()
-		tc := tls.Client(b, client)
-		_, err = io.ReadFull(tc, make([]byte, 1))
-		b.Close()
-		if serverErr := <-done; (err == nil && serverErr == nil) != c.ok {
-			t.Errorf("%s: client %v, server %v", name, err, serverErr)
-		}
-	}
-	if _, err := mutualTLS(keyPair{}, host.Certificate); err == nil {
-		t.Error("no key is taken for one")
 	}
 }
 

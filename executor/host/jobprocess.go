@@ -90,7 +90,7 @@ func serveJob(role *jobRole, newRunner NewRunner) int {
 			HandshakeConfig: cookie,
 			Plugins:         plugin.PluginSet{pluginName: &starter{start: start}},
 			GRPCServer:      plugin.DefaultGRPCServer,
-			TLSProvider:     func() (*tls.Config, error) { return mutualTLS(spec.Control, spec.HostCert) },
+			TLSProvider:     func() (*tls.Config, error) { return protocol.TLSConfig(&spec.Control) },
 			Logger:          &pluginLog{log: slog.Default()},
 		})
 		exit <- 0 // the host has closed the control channel

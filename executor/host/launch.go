@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"maps"
@@ -78,21 +77,13 @@ func (h *hostProcess) runJob(j *jobProcess) *protocol.ExecutorExited {
 	binary.Digest = digest
 	spec := &jobSpec{
 		App: h.spec.App, Executor: id, Host: h.spec.Host, Epoch: epoch, Driver: h.spec.Driver, Secret: h.spec.Secret,
-		Cores: h.spec.Cores, Memory: h.spec.Memory, Binary: binary, SpillRoot: spill, Listen: protocol.UnixAddr(socket, h.spec.Encrypt), Timeout: h.spec.Timeout,
+		Cores: h.spec.Cores, Memory: h.spec.Memory, Binary: binary, SpillRoot: spill, Control: protocol.NewSecret(), Listen: protocol.UnixAddr(socket, h.spec.Encrypt), Timeout: h.spec.Timeout,
 		Location: shuffle.Location{Executor: id, Host: h.spec.Disk, Addr: h.server.Addr(), Dir: h.blockDir()},
 	}
 	if h.spec.Listen != "" {
 		spec.Listen = h.spec.Listen // another machine's: any free port of the same address
 	}
-	var secure *tls.Config
-	control, err := newKeyPair()
-	if err == nil {
-		spec.Control, err = newKeyPair()
-	}
-	if err == nil {
-		spec.HostCert = control.Certificate
-		secure, err = mutualTLS(control, spec.Control.Certificate)
-	}
+	secure, err := protocol.TLSConfig(&spec.Control)
 	if err != nil {
 		exit.Start = err.Error()
 		return exit

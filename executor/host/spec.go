@@ -66,8 +66,7 @@ type jobSpec struct {
 	Listen    string // for named blocks
 	Timeout   time.Duration
 	SpillRoot string
-	Control   keyPair // of this end of the control channel
-	HostCert  []byte  // of the other end
+	Control   protocol.Secret // of the control channel: made by the host for this job process and never stored
 }
 
 // Executable identifies the file that a process runs.

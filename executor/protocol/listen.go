@@ -104,7 +104,7 @@ func Dial(ctx context.Context, addr string, secret Secret, purpose Purpose) (net
 func introduce(nc net.Conn, secret *Secret, purpose Purpose, encrypted bool) (net.Conn, error) {
 	var binding []byte
 	if encrypted {
-		config, err := tlsConfig(secret)
+		config, err := TLSConfig(secret)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func Listen(addr string, secret Secret, purpose Purpose, log *slog.Logger) (*Lis
 	}
 	l := &Listener{addr: addr, secret: secret, purpose: purpose, log: log}
 	if encrypted {
-		if l.tls, err = tlsConfig(&secret); err != nil {
+		if l.tls, err = TLSConfig(&secret); err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", addr, err)
 		}
 	}

@@ -30,8 +30,8 @@ const tlsName = "spark-go"
 // bindingSize is the length of what a proof takes from its TLS connection.
 const bindingSize = 32
 
-// tlsConfig is the configuration of both ends of a connection between processes that know the secret.
-func tlsConfig(secret *Secret) (*tls.Config, error) {
+// TLSConfig is the configuration of both ends of a connection between processes that know the secret, and talk to nobody who does not.
+func TLSConfig(secret *Secret) (*tls.Config, error) {
 	seed, err := hkdf.Key(sha256.New, secret[:], nil, "spark-go TLS certificate", ed25519.SeedSize)
 	if err != nil {
 		return nil, fmt.Errorf("make the application's certificate: %w", err)

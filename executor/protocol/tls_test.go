@@ -224,7 +224,7 @@ func TestEncryptedListenersRefuseStrangers(t *testing.T) {
 		_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
 		return nc
 	}
-	own, err := tlsConfig(&secret)
+	own, err := TLSConfig(&secret)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,17 +44,7 @@ func (m *Model) EvaluateBlocks(ctx context.Context, blocks rdd.RDD[linalg.Block]
 	}
 	e := &Evaluation{Multiclass: &all.Multiclass}
 	if m.NumClasses == 2 {
-		for len(groups) > 1 { // neighbours in pairs, so that each group is moved a few times only
-			for i := 0; i < len(groups); i += 2 {
-				g := groups[i]
-				if i+1 < len(groups) {
-					g = evaluation.MergeGroups(g, groups[i+1])
-				}
-				groups[i/2] = g
-			}
-			groups = groups[:(len(groups)+1)/2]
-		}
-		e.Binary = evaluation.NewBinary(groups[0])
+		e.Binary = evaluation.NewBinary(evaluation.MergeGroups(groups...))
 	}
 	return e, nil
 }

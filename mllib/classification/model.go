@@ -249,15 +249,7 @@ func (m *Model) SHA256() (string, error) { return m.File().Digest() }
 
 // Load reads a model that Save wrote.
 func Load(ctx context.Context, uri string) (*Model, error) {
-	f, err := modelfile.Load(ctx, uri, Kind, fileVersion)
-	if err != nil {
-		return nil, err
-	}
-	m, err := FromFile(f)
-	if err != nil {
-		return nil, fmt.Errorf("load model %s: %w", uri, err)
-	}
-	return m, nil
+	return modelfile.LoadAs(ctx, uri, Kind, fileVersion, FromFile)
 }
 
 // FromFile makes the model of what File returned.

@@ -46,8 +46,25 @@ func appendGroup(out []Group, g Group) []Group {
 	return append(out, g)
 }
 
-// MergeGroups puts the groups of two parts of a dataset together.
-func MergeGroups(a, b []Group) []Group {
+// MergeGroups puts the groups of the parts of a dataset together, neighbours in pairs, so that each group is moved a few times only. It changes the slice of parts.
+func MergeGroups(parts ...[]Group) []Group {
+	for len(parts) > 1 {
+		for i := 0; i < len(parts); i += 2 {
+			g := parts[i]
+			if i+1 < len(parts) {
+				g = mergeTwo(g, parts[i+1])
+			}
+			parts[i/2] = g
+		}
+		parts = parts[:(len(parts)+1)/2]
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return parts[0]
+}
+
+func mergeTwo(a, b []Group) []Group {
 	out := make([]Group, 0, len(a)+len(b))
 	for len(a) > 0 || len(b) > 0 {
 		if len(b) == 0 || len(a) > 0 && cmp.Compare(a[0].Score, b[0].Score) >= 0 {

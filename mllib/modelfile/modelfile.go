@@ -192,6 +192,18 @@ func Load(ctx context.Context, uri, kind string, newest int) (*File, error) {
 	return f, nil
 }
 
+// LoadAs reads a file that Save wrote and makes a model of it: what the Load of a model's package does.
+func LoadAs[M any](ctx context.Context, uri, kind string, newest int, of func(*File) (M, error)) (m M, err error) {
+	f, err := Load(ctx, uri, kind, newest)
+	if err != nil {
+		return m, err
+	}
+	if m, err = of(f); err != nil {
+		err = fmt.Errorf("load model %s: %w", uri, err)
+	}
+	return m, err
+}
+
 // header is the JSON of a file.
 type header struct {
 	Kind    string                     `json:"kind"`

@@ -216,22 +216,12 @@ func (o measureFunc) measure(ctx context.Context, batches rdd.RDD[parquetio.Batc
 		return map[Metric]float64{RMSE: all.Numbers.RMSE(), MAE: all.Numbers.MAE(), R2: all.Numbers.R2()}, nil
 	}
 	found := map[Metric]float64{Accuracy: all.Classes.Accuracy(), F1: all.Classes.WeightedF1(), LogLoss: all.Classes.LogLoss()}
-	if all.Classes.Classes == 3 {
+	if all.Classes.Classes == 2+1 { // and one for labels that the model does not know
 		groups := make([][]evaluation.Group, len(parts))
 		for i := range parts {
 			groups[i] = parts[i].Groups
 		}
-		for len(groups) > 1 { // neighbours in pairs, so that each group is moved a few times only
-			for i := 0; i < len(groups); i += 2 {
-				g := groups[i]
-				if i+1 < len(groups) {
-					g = evaluation.MergeGroups(g, groups[i+1])
-				}
-				groups[i/2] = g
-			}
-			groups = groups[:(len(groups)+1)/2]
-		}
-		b := evaluation.NewBinary(groups[0])
+		b := evaluation.NewBinary(evaluation.MergeGroups(groups...))
 		found[AreaUnderROC], found[AreaUnderPR] = b.AreaUnderROC(), b.AreaUnderPR()
 	}
 	return found, nil

@@ -47,15 +47,7 @@ func (m *Model) File() *modelfile.File {
 
 // Load reads a model that Save wrote. It needs no engine.
 func Load(ctx context.Context, uri string) (*Model, error) {
-	f, err := modelfile.Load(ctx, uri, FileKind, fileVersion)
-	if err != nil {
-		return nil, err
-	}
-	m, err := FromFile(f)
-	if err != nil {
-		return nil, fmt.Errorf("load model %s: %w", uri, err)
-	}
-	return m, nil
+	return modelfile.LoadAs(ctx, uri, FileKind, fileVersion, FromFile)
 }
 
 // FromFile makes the model of what File returned.

@@ -154,15 +154,7 @@ func (m *Model[U, I]) SHA256() (string, error) { return m.file().Digest() }
 // Load reads a model that Save wrote. It needs no engine. Files that are damaged, newer than this program or of other ids are refused;
 // ids of 32 bits may be read as int64, and the other way round if they fit.
 func Load[U, I ID](ctx context.Context, uri string) (*Model[U, I], error) {
-	f, err := modelfile.Load(ctx, uri, modelKind, modelVersion)
-	if err != nil {
-		return nil, err
-	}
-	m, err := fromFile[U, I](f)
-	if err != nil {
-		return nil, fmt.Errorf("load model %s: %w", uri, err)
-	}
-	return m, nil
+	return modelfile.LoadAs(ctx, uri, modelKind, modelVersion, fromFile[U, I])
 }
 
 func fromFile[U, I ID](f *modelfile.File) (*Model[U, I], error) {

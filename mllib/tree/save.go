@@ -2,7 +2,6 @@ package tree
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spark-go/spark-go/mllib/modelfile"
 )
@@ -74,18 +73,6 @@ func array[E modelfile.Element](r *reader, name string) []E {
 	return a
 }
 
-// load reads a model that Save wrote.
-func load[M any](ctx context.Context, uri, kind string, of func(*modelfile.File) (M, error)) (m M, err error) {
-	w, err := modelfile.Load(ctx, uri, kind, fileVersion)
-	if err != nil {
-		return m, err
-	}
-	if m, err = of(w); err != nil {
-		err = fmt.Errorf("load %s: %w", uri, err)
-	}
-	return m, err
-}
-
 // forestOf reads what file wrote.
 func forestOf(w *modelfile.File, kind string) (*Forest, error) {
 	if err := w.Check(kind, fileVersion); err != nil {
@@ -152,7 +139,7 @@ func (m *ClassificationModel) SHA256() (string, error) { return m.File().Digest(
 
 // LoadClassificationModel reads a model that Save wrote.
 func LoadClassificationModel(ctx context.Context, uri string) (*ClassificationModel, error) {
-	return load(ctx, uri, ClassificationKind, ClassificationModelOf)
+	return modelfile.LoadAs(ctx, uri, ClassificationKind, fileVersion, ClassificationModelOf)
 }
 
 // ClassificationModelOf makes the model of what File returned.
@@ -188,7 +175,7 @@ func (m *RegressionModel) SHA256() (string, error) { return m.File().Digest() }
 
 // LoadRegressionModel reads a model that Save wrote.
 func LoadRegressionModel(ctx context.Context, uri string) (*RegressionModel, error) {
-	return load(ctx, uri, RegressionKind, RegressionModelOf)
+	return modelfile.LoadAs(ctx, uri, RegressionKind, fileVersion, RegressionModelOf)
 }
 
 // RegressionModelOf makes the model of what File returned.
