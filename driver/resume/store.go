@@ -56,7 +56,6 @@ type kept struct {
 	outputs  map[int]output
 	bytes    int64
 	live     bool // the program can reach it
-	removed  bool
 }
 
 // smallest is what an output counts at least against the limit: files and the driver's memory of them are limited as well.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -76,8 +77,10 @@ func cleanKept(uri string, olderThan time.Duration) ([]resume.Removed, error) {
 	if strings.Contains(dir, "://") {
 		return nil, nil
 	}
-	if _, err := os.Stat(dir); err != nil {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // as far as outputs are concerned, there is nothing to clean
+	} else if err != nil {
+		return nil, fmt.Errorf("clean what drivers kept in %s: %w", dir, err)
 	}
 	before := int64(0)
 	if olderThan > 0 {
