@@ -27,13 +27,13 @@ type block[R, C ID] struct {
 type chunk[U, I ID] struct {
 	Users  column[U]
 	Items  column[I]
-	Values []float32
+	Values values
 }
 
 // column is ids on their way: whole numbers that lie less than 2³² apart as their distances from the lowest.
 type column[R ID] struct {
 	Base R
-	Near []uint32
+	Near numbers
 	Far  []R
 }
 
@@ -43,11 +43,11 @@ const chunkRatings = 8192
 // edges is the ratings of the users of one block for the items of another, by item and user.
 type edges[I ID] struct {
 	From   int32
-	IDs    []I       // of the items, ascending
-	Counts []int32   // ratings of each
-	Rows   []int32   // of each rating, the user's place in the list of users that the block sends to the other
-	Values []float32 // of each rating
-	Users  int32     // length of that list
+	IDs    []I     // of the items, ascending
+	Counts []int32 // ratings of each
+	Rows   numbers // of each rating, the user's place in the list of users that the block sends to the other
+	Values values  // of each rating
+	Users  int32   // length of that list
 }
 
 // byBlock places block numbers.
@@ -102,7 +102,7 @@ type open[U, I ID] struct {
 
 // take copies the ratings into a chunk and empties o.
 func (o *open[U, I]) take() chunk[U, I] {
-	c := chunk[U, I]{packed(o.users), packed(o.items), append([]float32(nil), o.values...)}
+	c := chunk[U, I]{packed(o.users), packed(o.items), valuesOf(o.values)}
 	o.users, o.items, o.values = o.users[:0], o.items[:0], o.values[:0]
 	return c
 }
@@ -163,7 +163,7 @@ func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], erro
 	err = rdd.EachBatch(t, in, func(rows []rdd.Pair[int32, chunk[U, I]]) error {
 		for i := range rows {
 			chunks = append(chunks, rows[i].Value)
-			n += len(rows[i].Value.Values)
+			n += rows[i].Value.Values.len()
 		}
 		return nil
 	})
@@ -175,7 +175,7 @@ func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], erro
 	}
 	all := open[U, I]{make([]U, 0, n), make([]I, 0, n), make([]float32, 0, n)}
 	for i, c := range chunks {
-		all.users, all.items, all.values = c.Users.appendTo(all.users), c.Items.appendTo(all.items), append(all.values, c.Values...)
+		all.users, all.items, all.values = c.Users.appendTo(all.users), c.Items.appendTo(all.items), c.Values.appendTo(all.values)
 		chunks[i] = chunk[U, I]{}
 	}
 	return rdd.StreamOf([]block[U, I]{buildUsers(all, o.Items)}), nil
@@ -274,8 +274,11 @@ func edgesOf[U, I ID](b *block[U, I], p int) []rdd.Pair[int32, edges[I]] {
 		for i := range counts {
 			counts[i] = begin[int(lo)+i+1] - begin[int(lo)+i]
 		}
+		mine := rows[begin[lo]:begin[hi]]
 		out[to] = rdd.Pair[int32, edges[I]]{Key: int32(to), Value: edges[I]{
-			From: int32(p), IDs: b.ColIDs[lo:hi], Counts: counts, Rows: rows[begin[lo]:begin[hi]], Values: values[begin[lo]:begin[hi]], Users: sent[to],
+			From: int32(p), IDs: b.ColIDs[lo:hi], Counts: counts, Users: sent[to],
+			Rows:   numbersOf(len(mine), uint64(sent[to]), func(i int) uint32 { return uint32(mine[i]) }),
+			Values: valuesOf(values[begin[lo]:begin[hi]]),
 		}}
 	}
 	return out
@@ -316,7 +319,7 @@ func buildItems[U, I ID](parts []edges[I]) (block[I, U], error) {
 	total := 0
 	for from := range parts {
 		all = append(all, parts[from].IDs...)
-		total += len(parts[from].Values)
+		total += parts[from].Values.len()
 		b.Arrive[from+1] = b.Arrive[from] + parts[from].Users
 	}
 	if total > math.MaxInt32 {
@@ -336,15 +339,17 @@ func buildItems[U, I ID](parts []edges[I]) (block[I, U], error) {
 	}
 	next := append([]int32(nil), b.Start...)
 	b.Cols, b.Values = make([]int32, total), make([]float32, total)
+	var values []float32
+	var rows []int32
 	for from := range parts {
 		part, k := &parts[from], 0
+		values = part.Values.appendTo(values[:0])
+		rows = appendFar(appendFar(rows[:0], b.Arrive[from], part.Rows.Short), b.Arrive[from], part.Rows.Long)
 		for i, n := range part.Counts {
 			to := int(next[b.Send[from][i]])
 			next[b.Send[from][i]] += n
-			copy(b.Values[to:], part.Values[k:k+int(n)])
-			for j, row := range part.Rows[k : k+int(n)] {
-				b.Cols[to+j] = b.Arrive[from] + row
-			}
+			copy(b.Values[to:], values[k:k+int(n)])
+			copy(b.Cols[to:], rows[k:k+int(n)])
 			k += int(n)
 		}
 	}

@@ -147,52 +147,52 @@ func starts(codes []int32, n int) []int32 {
 // packed copies ids into a column.
 func packed[R ID](ids []R) column[R] {
 	var c column[R]
+	ok := false
 	switch v := any(ids).(type) {
 	case []int32:
 		p := any(&c).(*column[int32])
-		p.Base, p.Near = near(v)
+		p.Base, p.Near, ok = near(v)
 	case []int64:
 		p := any(&c).(*column[int64])
-		p.Base, p.Near = near(v)
+		p.Base, p.Near, ok = near(v)
 	}
-	if c.Near == nil {
+	if !ok {
 		c.Far = append([]R(nil), ids...)
 	}
 	return c
 }
 
-// near returns the lowest of ids and their distances from it; nil if they are too large.
-func near[T int32 | int64](ids []T) (T, []uint32) {
+// near returns the lowest of ids and their distances from it, unless they are too large.
+func near[T int32 | int64](ids []T) (T, numbers, bool) {
 	if len(ids) == 0 {
-		return 0, nil
+		return 0, numbers{}, true
 	}
 	low, high := ids[0], ids[0]
 	for _, id := range ids {
 		low, high = min(low, id), max(high, id)
 	}
-	if uint64(int64(high))-uint64(int64(low)) > 1<<32-1 {
-		return low, nil
+	span := uint64(int64(high)) - uint64(int64(low))
+	if span > 1<<32-1 {
+		return low, numbers{}, false
 	}
-	d := make([]uint32, len(ids))
-	for i, id := range ids {
-		d[i] = uint32(uint64(int64(id)) - uint64(int64(low)))
-	}
-	return low, d
+	return low, numbersOf(len(ids), span+1, func(i int) uint32 { return uint32(uint64(int64(ids[i])) - uint64(int64(low))) }), true
 }
 
 // appendTo appends the column's ids.
 func (c *column[R]) appendTo(ids []R) []R {
 	switch p := any(&ids).(type) {
 	case *[]int32:
-		base := any(c.Base).(int32)
-		for _, d := range c.Near {
-			*p = append(*p, int32(int64(base)+int64(d)))
-		}
+		*p = appendFar(appendFar(*p, any(c.Base).(int32), c.Near.Short), any(c.Base).(int32), c.Near.Long)
 	case *[]int64:
-		base := any(c.Base).(int64)
-		for _, d := range c.Near {
-			*p = append(*p, int64(uint64(base)+uint64(d)))
-		}
+		*p = appendFar(appendFar(*p, any(c.Base).(int64), c.Near.Short), any(c.Base).(int64), c.Near.Long)
 	}
 	return append(ids, c.Far...)
+}
+
+// appendFar appends the numbers that lie as far above base as near says.
+func appendFar[T int32 | int64, N uint16 | uint32](ids []T, base T, near []N) []T {
+	for _, d := range near {
+		ids = append(ids, T(uint64(int64(base))+uint64(d)))
+	}
+	return ids
 }
