@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -43,10 +44,14 @@ func (c *Context) onCluster(e cluster.Event) {
 		c.loop.queue.put(sched.CommitAsked{Task: sched.TaskID(e.Task)})
 	case cluster.BlockUpdates:
 		c.loop.queue.put(blockUpdates{e.Executor, e.Updates})
-	case cluster.ExecutorAdded:
-		c.loop.queue.put(sched.ExecutorAdded{Executor: e.Executor, Host: e.Host, Cores: e.Cores})
+	case cluster.ExecutorAdded, cluster.DecommissionAsked, cluster.Copied:
+		c.loop.queue.put(e)
 	case cluster.ExecutorLost:
-		c.loop.queue.put(sched.ExecutorLost{Executor: e.Executor, Reason: fmt.Errorf("executor %s was lost: %s", e.Executor, c.loop.redact(e.Reason)), OutputsLost: e.OutputsLost, Fault: e.Fault})
+		what := "lost"
+		if e.Decommissioned {
+			what = "decommissioned"
+		}
+		c.loop.queue.put(sched.ExecutorLost{Executor: e.Executor, Reason: fmt.Errorf("executor %s was %s: %s", e.Executor, what, c.loop.redact(e.Reason)), OutputsLost: e.OutputsLost, Fault: e.Fault})
 	case cluster.HostLost:
 		c.loop.queue.put(sched.HostLost{Host: e.Host, Reason: fmt.Errorf("host %s was lost: %s", e.Host, c.loop.redact(e.Reason))})
 	case cluster.Failed:
@@ -165,5 +170,13 @@ func (b *localBackend) Remove(r protocol.Remove) {
 	}
 	b.runner.Remove(r)
 }
+
+// Nothing is decommissioned here: the context refuses.
+
+func (b *localBackend) Decommission(string, string) {}
+
+func (b *localBackend) Copy(string, *protocol.Copy) error { return errors.ErrUnsupported }
+
+func (b *localBackend) Release(string, string) {}
 
 func (b *localBackend) Stop() { b.runner.Close(2 * time.Second) }

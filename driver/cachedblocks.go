@@ -49,4 +49,5 @@ func (l *loop) forgetDataset(id int) {
 			delete(l.blocks, b)
 		}
 	}
+	l.voidCopies(protocol.Remove{Kind: protocol.RemoveDataset, ID: id})
 }

@@ -38,6 +38,7 @@ func (l *loop) clean(g gone) {
 	case protocol.RemoveShuffle:
 		delete(l.written, g.id)
 		l.handle(sched.ShuffleRemoved{Shuffle: g.id})
+		l.voidCopies(protocol.Remove{Kind: protocol.RemoveShuffle, ID: g.id})
 		l.ctx.keeping.release(g.id)
 	case protocol.RemoveBroadcast:
 		c := l.ctx

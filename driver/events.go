@@ -93,18 +93,22 @@ type ExecutorAdded struct {
 	Cores          int
 }
 
+// ExecutorDecommissioned says that an executor gets no more tasks and is to go: ExecutorRemoved follows.
+type ExecutorDecommissioned struct{ Executor, Reason string }
+
 // ExecutorRemoved is an executor's loss.
 type ExecutorRemoved struct{ Executor, Reason string }
 
-func (JobStarted) event()      {}
-func (JobEnded) event()        {}
-func (StageSubmitted) event()  {}
-func (StageCompleted) event()  {}
-func (TaskStarted) event()     {}
-func (TaskEnded) event()       {}
-func (OutputChanged) event()   {}
-func (ExecutorAdded) event()   {}
-func (ExecutorRemoved) event() {}
+func (JobStarted) event()             {}
+func (JobEnded) event()               {}
+func (StageSubmitted) event()         {}
+func (StageCompleted) event()         {}
+func (TaskStarted) event()            {}
+func (TaskEnded) event()              {}
+func (OutputChanged) event()          {}
+func (ExecutorAdded) event()          {}
+func (ExecutorDecommissioned) event() {}
+func (ExecutorRemoved) event()        {}
 
 // Listener is told of every event, in order, on one goroutine: it must return soon. One that panics
 // is told of nothing more.

@@ -86,7 +86,7 @@ func dirOf(u *url.URL) string {
 var mute = []string{
 	"spark.master", "spark.app.name", "spark.local.dir", "spark.checkpoint.", "spark.log.", "spark.redaction.", "spark.driver.", "spark.executor.", "spark.network.",
 	"spark.rpc.", "spark.memory.", "spark.shuffle.", "spark.io.", "spark.broadcast.", "spark.locality.", "spark.speculation", "spark.task.", "spark.stage.", "spark.scheduler.",
-	"spark.excludeOnFailure.", "spark.ui.", "spark.storage.", "spark.rdd.compress",
+	"spark.excludeOnFailure.", "spark.decommission.", "spark.ui.", "spark.storage.", "spark.rdd.compress",
 }
 
 // telling are the settings on which results may depend. Secrets are not written down: they say who reads and not what is read.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/driver/plan"
 	"github.com/spark-go/spark-go/driver/sched"
 	"github.com/spark-go/spark-go/executor/protocol"
@@ -40,6 +41,8 @@ type loop struct {
 	written  map[int]map[int]shuffle.Output        // by shuffle and map task: the first output, without places and sizes
 	redact   func(string) string                   // takes secrets out of what people will read
 	updates  map[int]stageUpdates                  // of stages that have not completed
+	members  map[string]*member                    // the live executors
+	leaving  departures
 }
 
 // stageUpdates are the accumulator updates of the tasks of a stage that count, by partition. They outlive the stage's attempts: a task of
@@ -68,7 +71,7 @@ func newLoop(c *Context, set sched.Settings) *loop {
 		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, now: time.Now, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
 		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{}, redact: c.conf.Redactor(),
-		written: map[int]map[int]shuffle.Output{},
+		written: map[int]map[int]shuffle.Output{}, members: map[string]*member{}, leaving: newDepartures(c.conf),
 	}
 }
 
@@ -84,7 +87,7 @@ func (l *loop) run() {
 			continue
 		}
 		wait := time.Hour
-		if at, ok := l.sched.Deadline(); ok {
+		if at, ok := l.deadline(); ok {
 			wait = time.Until(at)
 		}
 		timer.Reset(max(wait, 0))
@@ -99,6 +102,7 @@ func (l *loop) run() {
 // wake has the scheduler look at the time.
 func (l *loop) wake() {
 	l.handle(sched.Tick{})
+	l.depart()
 	l.flush()
 }
 
@@ -119,6 +123,7 @@ func (l *loop) drain() (some, stopped bool) {
 		}
 		l.take(item)
 	}
+	l.depart()
 	l.flush()
 	return true, false
 }
@@ -132,8 +137,10 @@ func (l *loop) take(item any) {
 		for i := range v.tasks {
 			l.finished(v.executor, &v.tasks[i])
 		}
+		l.lookAgain(v.executor)
 	case blockUpdates:
 		l.updateBlocks(v.executor, v.updates)
+		l.lookAgain(v.executor)
 	case gone:
 		l.clean(v)
 	case ask:
@@ -148,9 +155,18 @@ func (l *loop) take(item any) {
 		l.forgetExecutor(v.Executor)
 		l.ctx.events.publish(ExecutorRemoved{Executor: v.Executor, Reason: fmt.Sprint(v.Reason)})
 		l.handle(v)
-	case sched.ExecutorAdded:
-		l.ctx.events.publish(ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
+		l.memberLost(v.Executor)
+	case sched.HostLost:
 		l.handle(v)
+		l.hostLost(v.Host)
+	case cluster.ExecutorAdded:
+		l.members[v.Executor] = &member{ExecutorAdded: v}
+		l.ctx.events.publish(ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
+		l.handle(sched.ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
+	case cluster.DecommissionAsked:
+		l.decommissionAsked(v)
+	case cluster.Copied:
+		l.copied(v)
 	case sched.Event:
 		l.handle(v)
 	default:
@@ -257,7 +273,7 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 	case protocol.FetchFailed:
 		e.Outcome, e.Err = sched.FetchFailed, errors.New(r.Error)
 		if f := r.Fetch; f != nil {
-			e.Fetch = sched.FetchFailure{Shuffle: f.Shuffle, Map: f.Map, Executor: f.Location.Executor}
+			e.Fetch = sched.FetchFailure{Shuffle: f.Shuffle, Map: f.Map, Executor: f.Location.Executor, Decommissioned: l.leaving.places[placeOf(f.Location)]}
 		}
 	case protocol.Killed:
 		e.Outcome, e.Err = sched.Killed, errors.New(r.Error)

@@ -58,7 +58,7 @@ func TestMemoryIsShared(t *testing.T) {
 func block(n int64, spill bool) rdd.Block {
 	b := rdd.Block{Rows: [][]byte{make([]byte, n)}, Memory: n}
 	if spill {
-		b.Spill = func(_ any, path string) (int64, error) { return n, os.WriteFile(path, make([]byte, n), 0o600) }
+		b.Spills, b.Write = true, func(_ any, path string) (int64, error) { return n, os.WriteFile(path, make([]byte, n), 0o600) }
 	}
 	return b
 }

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/host"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/io/filesys"
@@ -13,6 +14,7 @@ import (
 type jobRunner struct {
 	*Runner
 	broadcasts *broadcasts
+	client     *blocks.Client
 }
 
 // NewJobRunner makes the runner of a job process: what driver.New gives to host.MaybeServe.
@@ -36,7 +38,7 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 		return nil, err
 	}
 	r.memory.watchHeap(c.MemoryBytes)
-	return &jobRunner{r, b}, nil
+	return &jobRunner{r, b, c.Client}, nil
 }
 
 // Remove forgets a stage attempt, the blocks of a dataset, or a broadcast.

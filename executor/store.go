@@ -178,7 +178,7 @@ func (s *Store) free(need int64, except int) (freed int64) {
 		}
 		freed += e.block.Memory
 		b := rdd.Block{}
-		if e.block.Spill != nil {
+		if e.block.Spills {
 			b = s.spill(e)
 		}
 		s.memory.unreserve(e.block.Memory)
@@ -214,7 +214,7 @@ func (s *Store) spill(e *entry) rdd.Block {
 	path, err := s.TempFile(e.id.Dataset, e.id.Partition)
 	if err == nil {
 		var n int64
-		if n, err = e.block.Spill(e.block.Rows, path); err == nil {
+		if n, err = e.block.Write(e.block.Rows, path); err == nil {
 			return rdd.Block{File: path, Disk: n}
 		}
 	}

@@ -21,7 +21,7 @@ type blockKeeper struct {
 	partition int
 	level     StorageLevel
 	rows      keptRows
-	again     func(rows any) encodedRows // the rows of a block in memory
+	again     func(rows any) encodedRows // the rows of a block in memory; nil if they cannot travel
 	reserved  int64
 }
 
@@ -60,10 +60,11 @@ func (k *blockKeeper) fill() (file string, err error) {
 		k.rows.keep(k.scarce())
 	}
 	b := Block{Rows: k.rows.kept(), Memory: k.reserved}
-	if k.level == MemoryAndDisk {
+	if k.again != nil {
 		// What memory is given for outlives the keeper, and must not keep what the rows came from.
 		again, compress := k.again, k.compressor()
-		b.Spill = func(rows any, path string) (int64, error) { return writeBlock(path, compress, again(rows)) }
+		b.Write = func(rows any, path string) (int64, error) { return writeBlock(path, compress, again(rows)) }
+		b.Spills = k.level == MemoryAndDisk
 	}
 	k.store.Put(k.dataset, k.partition, b)
 	return "", nil
@@ -259,16 +260,41 @@ type fileBlocks struct {
 
 // openBlocks opens a file of blocks until the task ends.
 func openBlocks(t *Task, path string) (*fileBlocks, error) {
+	b, err := openFile(path)
+	if err == nil {
+		t.OnDone(func(bool) { b.f.Close() })
+	}
+	return b, err
+}
+
+func openFile(path string) (*fileBlocks, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	t.OnDone(func(bool) { f.Close() })
 	fi, err := f.Stat()
 	if err != nil {
+		f.Close()
 		return nil, err
 	}
 	return &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size(), left: fi.Size()}, nil
+}
+
+// CheckBlock holds the file of a kept partition, as Block.Write wrote it, against its checksums.
+func CheckBlock(path string) error {
+	b, err := openFile(path)
+	if err != nil {
+		return err
+	}
+	defer b.f.Close()
+	for {
+		if _, err := b.next(); err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
 }
 
 // rewind starts again from the first block.

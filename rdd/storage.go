@@ -73,19 +73,29 @@ func (n *Node) unpersist(ctx context.Context, wait bool) error {
 // computeCached streams a partition of a persisted dataset: from the block store if it is there, else by computing it and, while
 // the rows pass, keeping them.
 func computeCached[T any](r RDD[T], t *Task, p int) (Stream[T], error) {
-	if b, ok := t.runtime.Blocks().Get(r.node.id, p); ok {
+	b, ok := t.runtime.Blocks().Get(r.node.id, p)
+	if ok && (b.Rows != nil || r.node.level != MemoryOnly) {
 		return openBlock(r, t, p, b)
 	}
 	c, err := codec.Of[T]()
+	keeper := blockKeeper{task: t, store: t.runtime.Blocks(), dataset: r.node.id, partition: p, level: r.node.level}
+	if err == nil {
+		keeper.again = rowsOfBlock[T]
+	}
 	if err = r.node.keepable(err); err != nil {
 		return nil, err
 	}
-	in, err := r.computeOp(t, p)
+	var in Stream[T]
+	if ok { // it came from another executor: from here on it is kept in memory, if there is room
+		in, err = openBlock(r, t, p, b)
+	} else {
+		in, err = r.computeOp(t, p)
+	}
 	if err != nil {
 		return nil, err
 	}
 	rows := &partitionRows[T]{codec: c, in: in}
-	keeper := blockKeeper{task: t, store: t.runtime.Blocks(), dataset: r.node.id, partition: p, level: r.node.level, rows: rows, again: rowsOfBlock[T]}
+	keeper.rows = rows
 	path, err := keeper.fill()
 	if path != "" && err == nil {
 		return openRows(t, path, recomputed[T]{r, t, p, path}.rows)

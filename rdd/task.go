@@ -82,8 +82,10 @@ type Block struct {
 	Memory int64  // estimated bytes of Rows
 	File   string // blocks of rows as the row codec wrote them
 	Disk   int64  // bytes of File
-	// Spill writes the rows to a new file when memory is needed for other blocks; nil for levels that forget them instead.
-	Spill func(rows any, path string) (int64, error)
+	// Write writes the rows to a new file, whose length it returns; nil if they cannot travel.
+	Write func(rows any, path string) (int64, error)
+	// Spills says that the rows are written when memory is needed for other blocks, and not forgotten.
+	Spills bool
 }
 
 // NewTask makes a task on the given runtime; splits are what Program.Splits wrote on the driver.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -102,14 +103,73 @@ func LinkOutput(fromDir string, from WriterID, toDir string, to WriterID, otherw
 			return nil, fmt.Errorf("shuffle: put map output %s to %s: %w", data, place, err)
 		}
 	}
-	path = IndexFile(toDir, to)
-	if err := os.WriteFile(path+".new", encodeIndex(to, all), 0o600); err != nil {
-		return nil, fmt.Errorf("shuffle: write index: %w", err)
+	return sizes, writeIndex(toDir, to, all)
+}
+
+// StoreOutput lays a copy of a map output down under dir: data has the stored bytes of all reduce partitions, whose sizes they are. Each block is held
+// against its checksum; after an error nothing is there.
+func StoreOutput(dir string, id WriterID, sizes []int64, data io.Reader) (err error) {
+	offsets := make([]int64, len(sizes)+1)
+	for i, n := range sizes {
+		if n < 0 || len(sizes) > maxPartitions {
+			return fmt.Errorf("shuffle: store a map output: %w: partition %d of %d has %d bytes", errCorrupt, i, len(sizes), n)
+		}
+		offsets[i+1] = offsets[i] + n
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return nil, fmt.Errorf("shuffle: write index: %w", err)
+	if err := os.MkdirAll(shuffleDir(dir, id.Shuffle), 0o700); err != nil {
+		return fmt.Errorf("shuffle: make a folder for map outputs: %w", err)
 	}
-	return sizes, nil
+	path := DataFile(dir, id)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("shuffle: store a map output: %w", err)
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil && cerr != nil {
+			err = fmt.Errorf("shuffle: store map output %s: %w", path, cerr)
+		}
+		if err == nil {
+			err = writeIndex(dir, id, offsets)
+		}
+		if err != nil {
+			_ = RemoveOutput(dir, id)
+		}
+	}()
+	var buf []byte
+	for partition, left := range sizes {
+		for left > 0 {
+			buf, err = copyBlock(f, data, left, buf)
+			if err != nil {
+				return fmt.Errorf("shuffle: store map output %s, partition %d: %w", path, partition, err)
+			}
+			left -= int64(len(buf))
+		}
+	}
+	return nil
+}
+
+// copyBlock copies the next block, which is at most left bytes long, by way of a buffer, and returns the block.
+func copyBlock(to io.Writer, from io.Reader, left int64, buf []byte) ([]byte, error) {
+	if left < blockHeader {
+		return nil, fmt.Errorf("%w: %d bytes where a block begins", errCorrupt, left)
+	}
+	buf = append(buf[:0], make([]byte, blockHeader)...)
+	if _, err := io.ReadFull(from, buf); err != nil {
+		return nil, err
+	}
+	h := parseHeader(buf)
+	if err := h.check(left - blockHeader); err != nil {
+		return nil, err
+	}
+	buf = slices.Grow(buf, h.stored)[:blockHeader+h.stored]
+	if _, err := io.ReadFull(from, buf[blockHeader:]); err != nil {
+		return nil, err
+	}
+	if err := verify(buf); err != nil {
+		return nil, err
+	}
+	_, err := to.Write(buf)
+	return buf, err
 }
 
 // OpenBlock opens the data file of a map output under dir for whoever serves the reduce partitions [start, end) of it: they are

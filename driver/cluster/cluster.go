@@ -42,6 +42,13 @@ type Backend interface {
 	AnswerCommit(executor string, task int64, allowed bool) error
 	// Remove cleans up on all executors and hosts.
 	Remove(r protocol.Remove)
+	// Decommission begins to take an executor out of service: its host launches no more job processes, and another host is launched in its
+	// place at once. Both go on until they end or are released; their loss is nobody's fault. Executors that are gone are ignored.
+	Decommission(executor, reason string)
+	// Copy asks an executor for a copy of a cached block, or its host for one of a map output. Copied says what became of it, unless they are lost.
+	Copy(executor string, c *protocol.Copy) error
+	// Release ends a host whose executor was decommissioned.
+	Release(host, reason string)
 	// Stop ends all executors, those that do not end in time by force, and returns within about two seconds.
 	Stop()
 }
@@ -69,6 +76,21 @@ type ExecutorLost struct {
 	OutputsLost bool
 	// Fault says that the process died by itself: a task may have been the cause.
 	Fault bool
+	// Decommissioned says that the executor was told to go.
+	Decommissioned bool
+}
+
+// DecommissionAsked says that an executor's host wants it to be decommissioned, having got the signal for it.
+type DecommissionAsked struct {
+	Executor string
+	Reason   string
+}
+
+// Copied says what became of a protocol.Copy.
+type Copied struct {
+	ID    int64
+	Gone  bool
+	Error string // empty if there is a copy now
 }
 
 // HostLost says that a host is gone, with the map outputs of all executors it ever had. It follows the ExecutorLost of the last one.
@@ -115,12 +137,14 @@ type Failed struct {
 	Err error
 }
 
-func (ExecutorAdded) event() {}
-func (ExecutorLost) event()  {}
-func (HostLost) event()      {}
-func (TaskResults) event()   {}
-func (CommitAsked) event()   {}
-func (BlockUpdates) event()  {}
-func (Heartbeat) event()     {}
-func (Log) event()           {}
-func (Failed) event()        {}
+func (ExecutorAdded) event()     {}
+func (ExecutorLost) event()      {}
+func (HostLost) event()          {}
+func (DecommissionAsked) event() {}
+func (Copied) event()            {}
+func (TaskResults) event()       {}
+func (CommitAsked) event()       {}
+func (BlockUpdates) event()      {}
+func (Heartbeat) event()         {}
+func (Log) event()               {}
+func (Failed) event()            {}

@@ -237,3 +237,13 @@ func (l *Local) Stop() {
 		l.removeRoots()
 	})
 }
+
+// Decommission has the roster do so in its turn.
+func (l *Local) Decommission(executor, reason string) {
+	l.send(func() { l.Roster.Decommission(executor, reason) })
+}
+
+// Release has the roster do so in its turn.
+func (l *Local) Release(host, reason string) {
+	l.send(func() { l.Roster.Release(host, reason) })
+}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -83,6 +84,9 @@ type hostState struct {
 	givenUp  string     // why it launches no more job processes
 	lost     bool
 	connLost string // why its connection ended
+	asked    string // why it is to be decommissioned, until it has an executor
+	leaving  bool   // it is being decommissioned: another one was launched in its place
+	released string // why it was told to end
 }
 
 // execState is what is known of an executor.
@@ -138,6 +142,8 @@ func (r *Roster) accept(conn Link, m protocol.Message) (*Peer, error) {
 			return nil, fmt.Errorf("executor %s: its host %q is not registered: it was lost, or never launched", m.ID, m.Host)
 		case m.Epoch <= h.epoch:
 			return nil, fmt.Errorf("executor %s has epoch %d, and its host %q is at %d: it was given up", m.ID, m.Epoch, m.Host, h.epoch)
+		case h.leaving:
+			return nil, fmt.Errorf("executor %s: its host %q is being decommissioned", m.ID, m.Host)
 		case m.Digest != digest:
 			return nil, fmt.Errorf("executor %s runs another executable (SHA-256 %s) than the driver (%s): start all processes from one build", m.ID, m.Digest, digest)
 		case m.Cores < 1:
@@ -157,6 +163,9 @@ func (r *Roster) accept(conn Link, m protocol.Message) (*Peer, error) {
 		h.exec = x
 		x.peer = r.newPeer(m.ID, conn, h, x)
 		r.handle(x.info)
+		if h.asked != "" {
+			r.handle(DecommissionAsked{Executor: m.ID, Reason: h.asked})
+		}
 		return x.peer, nil
 	}
 	return nil, fmt.Errorf("%T is no registration", m)
@@ -195,6 +204,8 @@ func (r *Roster) Receive(p *Peer, m protocol.Message) {
 			r.handle(BlockUpdates{Executor: name, Updates: m.Updates})
 		case *protocol.Heartbeat:
 			r.handle(Heartbeat{Executor: name, Running: m.Running, Heap: m.Heap, Mapped: m.Mapped})
+		case *protocol.Copied:
+			r.handle(Copied(*m))
 		case *protocol.Log:
 			r.handle(Log{From: "executor " + name, Time: m.Time, Level: m.Level, Text: m.Text})
 		default:
@@ -213,6 +224,13 @@ func (r *Roster) Receive(p *Peer, m protocol.Message) {
 		r.handle(Log{From: p.host.id, Time: m.Time, Level: m.Level, Text: m.Text})
 	case *protocol.ExecutorExited:
 		r.executorExited(p.host, m)
+	case *protocol.Copied:
+		r.handle(Copied(*m))
+	case *protocol.Decommission:
+		p.host.asked = m.Reason
+		if x := p.host.exec; x != nil {
+			r.handle(DecommissionAsked{Executor: x.info.Executor, Reason: m.Reason})
+		}
 	default:
 		r.loseHost(p.host, fmt.Sprintf("the host sent %T, which is not for drivers", m))
 	}
@@ -220,7 +238,7 @@ func (r *Roster) Receive(p *Peer, m protocol.Message) {
 
 // executorExited takes a host's word that its job process has ended.
 func (r *Roster) executorExited(h *hostState, m *protocol.ExecutorExited) {
-	if !m.Restarting {
+	if !m.Restarting && !h.leaving {
 		h.givenUp = m.Cause()
 		r.config.Log.Error("a host launches no more executors: too many have ended", "host", h.id, "last", m.ID, "cause", h.givenUp)
 	}
@@ -242,7 +260,7 @@ func (r *Roster) Ended(p *Peer, err error) {
 	cause := "the connection was closed by the other side"
 	if !errors.Is(err, io.EOF) {
 		cause = "the connection ended: " + err.Error()
-		if lost := p.host.lost || p.exec != nil && p.exec.lost; !lost {
+		if lost := p.host.lost || p.host.released != "" || p.exec != nil && p.exec.lost; !lost {
 			r.config.Log.Warn("the connection to a peer ended", "peer", p.name, "error", err)
 		}
 	}
@@ -302,7 +320,10 @@ func (r *Roster) loseExecutor(x *execState, reason string, outputs, fault bool) 
 	}
 	r.setGone(x.peer)
 	x.peer.conn.Fail(errors.New(reason))
-	r.handle(ExecutorLost{Executor: x.info.Executor, Host: x.host.id, Reason: reason, OutputsLost: outputs, Fault: fault})
+	h := x.host
+	r.handle(ExecutorLost{
+		Executor: x.info.Executor, Host: h.id, Reason: cmp.Or(h.released, reason), OutputsLost: outputs, Fault: fault && !h.leaving, Decommissioned: h.leaving,
+	})
 }
 
 // loseHost gives a host up for good and launches another one in its place.
@@ -311,6 +332,7 @@ func (r *Roster) loseHost(h *hostState, reason string) {
 		return
 	}
 	h.lost = true
+	reason = cmp.Or(h.released, reason)
 	x := h.exec
 	pid := 0
 	if x != nil {
@@ -327,6 +349,10 @@ func (r *Roster) loseHost(h *hostState, reason string) {
 		h.proc.Discard()
 		killJob(pid)
 	})
+	if h.leaving {
+		r.checkFailed()
+		return
+	}
 	r.losses++
 	if h.givenUp == "" && r.losses <= r.config.MaxHostLosses {
 		r.LaunchHosts(1)
@@ -334,6 +360,32 @@ func (r *Roster) loseHost(h *hostState, reason string) {
 		r.config.Log.Error("a host was lost and is not replaced: too many were", "host", h.id, "lost", r.losses, "reason", reason)
 	}
 	r.checkFailed()
+}
+
+// Decommission implements Backend.
+func (r *Roster) Decommission(executor, reason string) {
+	for _, h := range r.hosts {
+		if x := h.exec; x != nil && x.info.Executor == executor && !h.leaving {
+			h.leaving = true
+			_ = h.peer.conn.Send(&protocol.Decommission{Reason: reason}) // to one that is being lost: it will launch nothing
+			r.LaunchHosts(1)
+			return
+		}
+	}
+}
+
+// Release implements Backend. The host is told to end and has a moment for it.
+func (r *Roster) Release(host, reason string) {
+	h := r.host(host)
+	if h == nil || h.peer == nil {
+		return
+	}
+	h.released = reason
+	if x := h.exec; x != nil {
+		_ = x.peer.conn.Send(&protocol.Stop{Reason: reason})
+	}
+	_ = h.peer.conn.Send(&protocol.Stop{Reason: reason})
+	r.around.After(stopTimeout, func() { r.loseHost(h, reason) })
 }
 
 // LaunchHosts starts hosts.
@@ -385,10 +437,10 @@ func (r *Roster) Expire() {
 func (r *Roster) checkFailed() {
 	cause := "all hosts were lost"
 	for _, h := range r.hosts {
-		if h.givenUp == "" {
+		if h.givenUp == "" && !h.leaving {
 			return
 		}
-		cause = h.givenUp
+		cause = cmp.Or(h.givenUp, cause)
 	}
 	r.fail(fmt.Errorf("no executor is left and none will be launched, since too many ended: at last, %s", cause))
 }

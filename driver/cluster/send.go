@@ -70,6 +70,19 @@ func (r *Roster) Kill(executor string, task int64, reason string) error {
 	return r.sendTo(executor, &protocol.KillTask{ID: task, Reason: reason})
 }
 
+// Copy asks an executor, or its host, for a copy.
+func (r *Roster) Copy(executor string, m *protocol.Copy) error {
+	p, err := r.live(executor)
+	if err != nil {
+		return err
+	}
+	name := executor
+	if m.Output != nil {
+		name = p.host.id
+	}
+	return r.sendTo(name, m)
+}
+
 // AnswerCommit tells a task whether it may publish.
 func (r *Roster) AnswerCommit(executor string, task int64, allowed bool) error {
 	return r.sendTo(executor, &protocol.CommitAnswer{ID: task, Allowed: allowed})

@@ -99,7 +99,8 @@ type FetchFailure struct {
 	Executor string
 	// ServerLost says that nobody serves the executor's outputs any more: all of them are forgotten.
 	ServerLost bool
-	// Decommissioned says that the executor was told to go; the failure is not counted against the stage.
+	// Decommissioned says that the executor was told to go, so that its outputs may have moved or went with it; the failure is not counted
+	// against the stage.
 	Decommissioned bool
 }
 

@@ -114,8 +114,9 @@ func (s *Scheduler) taskFailed(t *task, o Outcome, counts bool, err error) {
 // ErrNotNeeded ends stages whose jobs got their results from elsewhere.
 var ErrNotNeeded = errors.New("the stage is not needed any more")
 
-// ErrOutputsLost ends stage attempts with tasks to launch when map outputs that they read are lost. It is no failure of the stage.
-var ErrOutputsLost = errors.New("map outputs that the stage reads are lost")
+// ErrOutputsLost ends stage attempts with tasks to launch when map outputs that they read are lost, or moved and not where the tasks would look for
+// them. It is no failure of the stage.
+var ErrOutputsLost = errors.New("map outputs that the stage reads are lost or have moved")
 
 // TaskError fails a job because one task failed too often. It unwraps to the last failure.
 type TaskError struct {

@@ -56,6 +56,14 @@ func (o *Outputs) Of(id int) []shuffle.Output {
 	return list
 }
 
+// Get returns a registered output.
+func (o *Outputs) Get(id, m int) (shuffle.Output, bool) {
+	if t := o.shuffles[id]; t != nil && m >= 0 && m < len(t.have) && t.have[m] {
+		return t.outputs[m], true
+	}
+	return shuffle.Output{}, false
+}
+
 // preferredShare is the part of a reduce partition's input that a host must hold to be worth running there.
 const preferredShare = 0.2
 

@@ -18,6 +18,7 @@
 //	active   a task cannot fetch a map output                   the attempt is a zombie; the output is forgotten; submitted again
 //	active   an output of its own is lost                       active: the partition joins the attempt again
 //	active   an output that it reads is lost, a task is pending the same as after a failed fetch, but not counted
+//	active   one has moved, its old place goes, a task pends    the same
 //	any      the last job that needs it ended                   gone: running tasks are killed
 //
 // A stage has at most one active attempt. A zombie attempt launches nothing, but what its running tasks produce counts, and

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -51,6 +52,7 @@ type Scheduler struct {
 	sets      []*taskSet     // the current attempts, in the order of their submission
 
 	executors map[string]*executor
+	leaving   map[string]*executor // that are decommissioned: not in executors any more
 	hosts     map[string]*host
 	lived     map[string][]string // the executors that each host ever had: outputs outlive executors, not hosts
 	free      [][]*executor       // by free slots, from 1: the executors that have so many
@@ -84,8 +86,9 @@ type executor struct {
 	free    int
 	inFree  int // position in Scheduler.free[free]
 	dirty   bool
-	gone    bool
+	gone    bool // it gets no more tasks
 	running []*task
+	readers []*taskSet // if it is decommissioned: attempts that know a former place of outputs that were moved away from it
 
 	excludedUntil time.Duration // of the application; 0 if it is not
 	failures      []time.Duration
@@ -101,7 +104,7 @@ func New(set Settings) *Scheduler {
 	s := &Scheduler{
 		set: set, outputs: newOutputs(),
 		jobs: map[int]*job{}, byShuffle: map[int]*stage{},
-		executors: map[string]*executor{}, hosts: map[string]*host{}, lived: map[string][]string{},
+		executors: map[string]*executor{}, leaving: map[string]*executor{}, hosts: map[string]*host{}, lived: map[string][]string{},
 		tasks: map[TaskID]*task{}, commits: map[commitKey]TaskID{},
 		starvedSince: -1,
 	}
@@ -157,6 +160,10 @@ func (s *Scheduler) Handle(now time.Time, event Event) []Action {
 		s.executorLost(&e)
 	case HostLost:
 		s.hostLost(&e)
+	case ExecutorDecommissioned:
+		s.decommission(e.Executor)
+	case OutputMoved:
+		s.outputMoved(&e)
 	case CommitAsked:
 		s.commitAsked(e.Task)
 	case OutputsFound:
@@ -236,7 +243,7 @@ func (s *Scheduler) watchStarvation() {
 }
 
 func (s *Scheduler) executorAdded(e *ExecutorAdded) {
-	if s.executors[e.Executor] != nil {
+	if s.executors[e.Executor] != nil || s.leaving[e.Executor] != nil {
 		return
 	}
 	h := s.hosts[e.Host]
@@ -256,7 +263,7 @@ func (s *Scheduler) executorAdded(e *ExecutorAdded) {
 }
 
 func (s *Scheduler) executorLost(e *ExecutorLost) {
-	x := s.executors[e.Executor]
+	x := cmp.Or(s.executors[e.Executor], s.leaving[e.Executor])
 	var tasks []*task
 	if x != nil {
 		tasks = s.removeExecutor(x)
@@ -274,9 +281,14 @@ func (s *Scheduler) hostLost(e *HostLost) {
 	var gone []*executor
 	if h := s.hosts[e.Host]; h != nil {
 		gone = slices.Clone(h.executors)
-		for _, x := range gone {
-			tasks = append(tasks, s.removeExecutor(x))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.leaving)) {
+		if x := s.leaving[name]; x.host.name == e.Host {
+			gone = append(gone, x)
 		}
+	}
+	for _, x := range gone {
+		tasks = append(tasks, s.removeExecutor(x))
 	}
 	s.outputsLost(s.outputs.dropHost(e.Host))
 	for _, name := range s.lived[e.Host] { // whatever name of the host their outputs give
@@ -290,6 +302,25 @@ func (s *Scheduler) hostLost(e *HostLost) {
 
 // removeExecutor takes an executor and its slots away and returns the attempts that ran on it, in launch order.
 func (s *Scheduler) removeExecutor(x *executor) []*task {
+	s.withdraw(x)
+	delete(s.leaving, x.name)
+	for _, ts := range x.readers {
+		if ts.active() {
+			s.markStale(ts)
+		}
+	}
+	tasks := slices.SortedFunc(slices.Values(x.running), func(a, b *task) int { return cmp.Compare(a.id, b.id) })
+	for _, t := range tasks {
+		s.release(t)
+	}
+	return tasks
+}
+
+// withdraw takes an executor's free slots away, and those that its attempts hold when they end.
+func (s *Scheduler) withdraw(x *executor) {
+	if x.gone {
+		return
+	}
 	x.gone = true
 	if x.excludedUntil > 0 {
 		s.exclusion.executors--
@@ -300,12 +331,7 @@ func (s *Scheduler) removeExecutor(x *executor) []*task {
 	if len(x.host.executors) == 0 {
 		delete(s.hosts, x.host.name)
 	}
-	tasks := slices.SortedFunc(slices.Values(x.running), func(a, b *task) int { return cmp.Compare(a.id, b.id) })
-	for _, t := range tasks {
-		s.release(t)
-	}
 	s.replace(x)
-	return tasks
 }
 
 func (s *Scheduler) tasksLost(x *executor, tasks []*task, reason error, fault bool) {

@@ -29,6 +29,8 @@ var rewrite = flag.Bool("rewrite", false, "write the expected actions into the s
 //	ok 3, fail 3 text, killed 3, denied 3   TaskFinished for task attempt 3
 //	fetch 3 shuffle map executor [server] [decommissioned]
 //	lose e1 [outputs] [fault]               ExecutorLost
+//	decommission e1                         ExecutorDecommissioned
+//	move e1 0 2 e2 h2                       OutputMoved: from e1, map output 2 of shuffle 0 to e2 on h2
 //	losehost h1, cancel 1, commit 3, remove 0 (a shuffle), tick
 //	deadline                                no event: shows when a tick is due
 func TestScripts(t *testing.T) {
@@ -181,6 +183,10 @@ func (sc *script) line(f, sub []string) error {
 		}
 	case "lose":
 		event = ExecutorLost{Executor: arg(1), Reason: errors.New("exit status 42"), OutputsLost: has("outputs"), Fault: has("fault")}
+	case "decommission":
+		event = ExecutorDecommissioned{Executor: arg(1)}
+	case "move":
+		event = OutputMoved{From: arg(1), Shuffle: number(2), Output: shuffle.Output{Map: number(3), Location: shuffle.Location{Executor: arg(4), Host: arg(5)}}}
 	case "losehost":
 		event = HostLost{Host: arg(1), Reason: errors.New("no heartbeat")}
 	case "cancel":

@@ -22,6 +22,9 @@ func (s *Scheduler) verify() error {
 			complain(t.onExecutor == i && s.tasks[t.id] == t, "task %d is not where it says", t.id)
 		}
 	}
+	for name, x := range s.leaving {
+		complain(x.gone && x.free == 0 && s.executors[name] == nil, "executor %s leaves and has %d free slots", name, x.free)
+	}
 	complain(free == s.freeSlots, "%d slots are free, counted %d", free, s.freeSlots)
 	pending := 0
 	for _, ts := range s.sets {

@@ -32,6 +32,7 @@ type hostProcess struct {
 	logConn  atomic.Pointer[protocol.Conn] // conn, for goroutines that run from the start
 	settings *protocol.Registered
 	server   *blocks.Server
+	client   *blocks.Client // of other hosts' servers
 	log      *slog.Logger
 
 	ctx  context.Context // ends with the cause when the host is to end
@@ -39,7 +40,9 @@ type hostProcess struct {
 
 	mu       sync.Mutex
 	current  *jobProcess
-	orphaned bool // the driver has died
+	orphaned bool   // the driver has died
+	asked    string // why this host should be decommissioned
+	leaving  bool   // it launches no more job processes
 }
 
 // serveHost is the main function of a host. It returns the exit code.
@@ -52,12 +55,20 @@ func serveHost(spec *Spec, line *os.File) int {
 			fmt.Fprintf(os.Stderr, "spark-go host %s: %s\n", spec.Host, l.Text)
 		}
 	}})
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM)
+	if decommissionSignal != 0 {
+		signal.Notify(signals, decommissionSignal)
+	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE)
 	go func() {
-		<-signals // from the kernel when the driver has died, or from whoever ends this host
-		stop(errors.New("the host got SIGTERM"))
+		for s := range signals {
+			if s == syscall.SIGTERM { // from the kernel when the driver has died, or from whoever ends this host
+				stop(errors.New("the host got SIGTERM"))
+				return
+			}
+			h.decommission("the host got SIGPWR")
+		}
 	}()
 	go func() {
 		awaitEnd(line, nil)
@@ -111,6 +122,14 @@ func (h *hostProcess) run() error {
 		return h.complain(fmt.Errorf("register at the driver: %w", err))
 	}
 	h.logConn.Store(h.conn)
+	h.mu.Lock()
+	asked := h.asked
+	h.mu.Unlock()
+	if asked != "" {
+		h.decommission(asked)
+	}
+	h.client = blocks.NewClient(h.spec.Secret, blocks.ClientConfig{Timeout: h.spec.Timeout})
+	defer h.client.Close()
 	go h.receive()
 	go heartbeat(h.ctx, h.conn, h.settings.Heartbeat, nil)
 	go h.supervise()
@@ -153,6 +172,12 @@ func (h *hostProcess) receive() {
 				j.kill(m.Reason)
 			}
 			h.mu.Unlock()
+		case *protocol.Decommission:
+			h.mu.Lock()
+			h.leaving = true
+			h.mu.Unlock()
+		case *protocol.Copy:
+			go func() { _ = h.conn.Send(copied(m.ID, h.copyOutput(m))) }()
 		case *protocol.Remove:
 			if m.Kind == protocol.RemoveShuffle {
 				if err := shuffle.RemoveShuffle(h.blockDir(), m.ID); err != nil {
@@ -199,7 +224,9 @@ func (h *hostProcess) supervise() {
 		if exit.Registered {
 			unregistered = 0
 		}
-		exit.Restarting = len(exits) <= limit && unregistered < maxUnregistered
+		h.mu.Lock()
+		exit.Restarting = len(exits) <= limit && unregistered < maxUnregistered && !h.leaving
+		h.mu.Unlock()
 		_ = h.conn.Send(exit) // if the driver is gone, so will this host be
 		if !exit.Restarting {
 			return

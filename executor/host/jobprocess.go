@@ -178,6 +178,8 @@ func (s *session) receive() error {
 				s.mu.Unlock()
 			}
 			s.runner.Remove(*m)
+		case *protocol.Copy:
+			go s.copyBlock(m)
 		case *protocol.Stop:
 			return errStopped
 		case *protocol.Refused:
@@ -186,6 +188,23 @@ func (s *session) receive() error {
 			return fmt.Errorf("the driver sent an executor what is not for executors: %T", m)
 		}
 	}
+}
+
+// copyBlock takes over a cached block.
+func (s *session) copyBlock(m *protocol.Copy) {
+	err := errors.ErrUnsupported
+	if c, ok := s.runner.(BlockCopier); ok && m.Output == nil {
+		err = c.CopyBlock(s.ctx, m.Block, m.Addr)
+	}
+	_ = s.conn.Send(copied(m.ID, err))
+}
+
+func copied(id int64, err error) *protocol.Copied {
+	m := &protocol.Copied{ID: id, Gone: errors.Is(err, fs.ErrNotExist)}
+	if err != nil {
+		m.Error = err.Error()
+	}
+	return m
 }
 
 func (s *session) launch(tasks []protocol.TaskDesc) {

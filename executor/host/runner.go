@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+
 	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/shuffle"
@@ -22,6 +24,13 @@ type Runner interface {
 	Remove(r protocol.Remove)
 	// Close ends all tasks and frees what the runner holds.
 	Close() error
+}
+
+// BlockCopier is a Runner that takes over cached partitions of other executors.
+type BlockCopier interface {
+	// CopyBlock fetches a cached partition from the server at addr and keeps it, which it reports. An error that wraps fs.ErrNotExist means
+	// that it is not there. It is called from many goroutines.
+	CopyBlock(ctx context.Context, id protocol.BlockID, addr string) error
 }
 
 // RunnerConfig is what a job process lends to its Runner.

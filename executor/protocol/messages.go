@@ -38,6 +38,9 @@ const (
 	kindStop
 	kindCommitRequest
 	kindCommitAnswer
+	kindDecommission
+	kindCopy
+	kindCopied
 	kindEnd
 )
 
@@ -78,6 +81,12 @@ func newMessage(k kind) Message {
 		return new(CommitRequest)
 	case kindCommitAnswer:
 		return new(CommitAnswer)
+	case kindDecommission:
+		return new(Decommission)
+	case kindCopy:
+		return new(Copy)
+	case kindCopied:
+		return new(Copied)
 	}
 	return nil
 }
@@ -192,6 +201,28 @@ type KillExecutor struct {
 	Reason string
 }
 
+// Decommission says that an executor and its host are to go once nothing of theirs is needed any more. From a host it asks the driver to see to it; from
+// the driver it tells the host to launch no more job processes.
+type Decommission struct {
+	Reason string
+}
+
+// Copy asks a host for a copy of a map output that lies elsewhere, or an executor for one of a cached block. It is answered by Copied.
+type Copy struct {
+	ID      int64           // of the driver's
+	Shuffle int             // with Output
+	Output  *shuffle.Output // and where it lies; nil asks for a cached block
+	Block   BlockID
+	Addr    string // of the server that has the block
+}
+
+// Copied says what became of a Copy. The copy of a cached block is told of by BlockUpdates before.
+type Copied struct {
+	ID    int64
+	Gone  bool   // what was to be copied is not there
+	Error string // empty if there is a copy now
+}
+
 // Log is a record that a process wants the driver to log.
 type Log struct {
 	Time  time.Time
@@ -247,6 +278,9 @@ func (*Log) kind() kind              { return kindLog }
 func (*Stop) kind() kind             { return kindStop }
 func (*CommitRequest) kind() kind    { return kindCommitRequest }
 func (*CommitAnswer) kind() kind     { return kindCommitAnswer }
+func (*Decommission) kind() kind     { return kindDecommission }
+func (*Copy) kind() kind             { return kindCopy }
+func (*Copied) kind() kind           { return kindCopied }
 
 func (m *RegisterHost) write(w *writer) {
 	w.string(m.Host)
@@ -581,3 +615,38 @@ func (m *CommitAnswer) write(w *writer) {
 }
 
 func (m *CommitAnswer) read(r *reader) { *m = CommitAnswer{ID: r.int64(), Allowed: r.bool()} }
+
+func (m *Decommission) write(w *writer) { w.string(m.Reason) }
+func (m *Decommission) read(r *reader)  { m.Reason = r.string() }
+
+func (m *Copy) write(w *writer) {
+	w.int64(m.ID)
+	w.bool(m.Output != nil)
+	if m.Output != nil {
+		w.int(m.Shuffle)
+		w.output(m.Output)
+		return
+	}
+	w.int(m.Block.Dataset)
+	w.int(m.Block.Partition)
+	w.string(m.Addr)
+}
+
+func (m *Copy) read(r *reader) {
+	*m = Copy{ID: r.int64()}
+	if r.bool() {
+		m.Shuffle = r.int()
+		out := r.output()
+		m.Output = &out
+		return
+	}
+	m.Block, m.Addr = BlockID{Dataset: r.int(), Partition: r.int()}, r.string()
+}
+
+func (m *Copied) write(w *writer) {
+	w.int64(m.ID)
+	w.bool(m.Gone)
+	w.string(m.Error)
+}
+
+func (m *Copied) read(r *reader) { *m = Copied{ID: r.int64(), Gone: r.bool(), Error: r.string()} }

@@ -64,6 +64,9 @@ func samples() []Message {
 		&Stop{Reason: "end"}, &Stop{},
 		&CommitRequest{ID: 7}, &CommitRequest{},
 		&CommitAnswer{ID: 8, Allowed: true}, &CommitAnswer{},
+		&Decommission{Reason: "power"}, &Decommission{},
+		&Copy{ID: 9, Shuffle: 3, Output: &outputs[0]}, &Copy{ID: 10, Block: BlockID{1, 2}, Addr: "unix:/d"}, &Copy{},
+		&Copied{ID: 9, Gone: true, Error: "not there"}, &Copied{},
 	}
 }
 

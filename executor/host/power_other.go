@@ -1,0 +1,7 @@
+//go:build !linux
+
+package host
+
+import "syscall"
+
+const decommissionSignal = syscall.Signal(0)
