@@ -17,7 +17,7 @@ import (
 	"github.com/spark-go/spark-go/rdd"
 )
 
-// A function that panics on one record: the error says which task, and so partition, of which stage, what the panic was, and the user's line,
+// A function that panics on one record: the error says which partition of which stage, what the panic was, and the user's line,
 // wherever in the chain the function stands.
 func TestPanicsNamePartitionAndLine(t *testing.T) {
 	pairs := func(sc *driver.Context) rdd.RDD[rdd.Pair[int64, int64]] {
@@ -63,7 +63,7 @@ func TestPanicsNamePartitionAndLine(t *testing.T) {
 				if name == "index out of range" {
 					what = "index out of range [600]"
 				}
-				for _, part := range []string{what, "task 2 of stage 0", "badinput_test.go:"} {
+				for _, part := range []string{what, "partition 2 of stage 0", "badinput_test.go:"} {
 					if !strings.Contains(err.Error(), part) {
 						t.Errorf("%q is not in the error: %v", part, err)
 					}

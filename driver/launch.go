@@ -80,7 +80,7 @@ func (l *loop) launch(a sched.LaunchTask) {
 
 // refuse ends the jobs of a task that cannot be sent: it would fail the same way each time.
 func (l *loop) refuse(st *stageState, a sched.LaunchTask, err error) {
-	l.queue.put(results{a.Executor, []protocol.TaskResult{{ID: int64(a.Task), Outcome: protocol.Failed, Error: err.Error()}}})
+	l.queue.put(results{a.Executor, []protocol.TaskResult{{ID: int64(a.Task), Outcome: protocol.Failed, Permanent: true, Error: err.Error()}}})
 	for _, id := range st.jobs {
 		l.fail(id, err)
 	}

@@ -263,7 +263,7 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 	if r.Outcome == protocol.Succeeded && r.Output != nil {
 		l.compare(executor, t.stage, r)
 	}
-	e := sched.TaskFinished{Task: sched.TaskID(r.ID), Output: r.Output}
+	e := sched.TaskFinished{Task: sched.TaskID(r.ID), Output: r.Output, Permanent: r.Permanent}
 	switch r.Outcome {
 	case protocol.Succeeded:
 		e.Outcome = sched.Succeeded

@@ -28,6 +28,9 @@ func (e *NoFileError) Error() string {
 	return fmt.Sprintf("there is no file %q: give its path to spark.files (--files) and ask for it by its name without directories", e.Name)
 }
 
+// Permanent implements rdd.PermanentError: the files are fixed when the application starts.
+func (*NoFileError) Permanent() bool { return true }
+
 // ParseFileBlock reads the name of a block of a shared file: its contents, or their length and checksum.
 func ParseFileBlock(name string) (file string, content, ok bool) {
 	if file, ok = strings.CutPrefix(name, filePrefix); ok {

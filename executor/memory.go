@@ -102,7 +102,11 @@ func (t *TaskMemory) AcquireWhole(n int64) bool {
 }
 
 // Budget implements shuffle.WholeMemory.
-func (t *TaskMemory) Budget() int64 { return t.m.total }
+func (t *TaskMemory) Budget() (all, others int64) {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	return t.m.total, t.m.execution - t.used
+}
 
 // Pressure implements shuffle.PressedMemory.
 func (t *TaskMemory) Pressure() uint32 {

@@ -195,7 +195,7 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 		}
 		st.once.Do(func() { st.exe, st.err = rdd.DecodeProgram(st.binary.Program, r.cfg.Broadcasts) })
 		if st.err != nil {
-			return st.err
+			return &programError{st.err}
 		}
 		if task, err = rdd.NewTask(ctx, lent, desc.Splits); err != nil {
 			return err
@@ -218,6 +218,7 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 		}
 		res.Metrics.RowsRead, res.Metrics.BytesRead = task.RowsRead, task.BytesRead
 		res.Metrics.RowsWritten, res.Metrics.BytesWritten = task.RowsWritten, task.BytesWritten
+		res.Metrics.CachedRead = task.CachedRead
 	}
 	_, res.Metrics.Shuffle.PeakMemory = mem.Close()
 	if lent.made || res.Metrics.Shuffle.SpilledBytes > 0 {
@@ -257,8 +258,18 @@ func classify(ctx context.Context, err error, res *protocol.TaskResult) {
 		res.Outcome, res.Error = protocol.CommitDenied, err.Error()
 	default:
 		res.Outcome, res.Error = protocol.Failed, err.Error()
+		var p rdd.PermanentError
+		res.Permanent = errors.As(err, &p) && p.Permanent()
 	}
 }
+
+// programError is that of a stage's program which cannot be read: all executors run one executable, and get the same bytes.
+type programError struct{ error }
+
+func (e *programError) Unwrap() error { return e.error }
+
+// Permanent implements rdd.PermanentError.
+func (*programError) Permanent() bool { return true }
 
 // panicError is the error of a task whose code panicked, with the stack that leads to the user's line.
 func panicError(p any) error {

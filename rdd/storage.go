@@ -74,6 +74,9 @@ func (n *Node) unpersist(ctx context.Context, wait bool) error {
 // the rows pass, keeping them.
 func computeCached[T any](r RDD[T], t *Task, p int) (Stream[T], error) {
 	b, ok := t.runtime.Blocks().Get(r.node.id, p)
+	if ok {
+		t.CachedRead++
+	}
 	if ok && (b.Rows != nil || r.node.level != MemoryOnly) {
 		return openBlock(r, t, p, b)
 	}

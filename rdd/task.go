@@ -24,6 +24,8 @@ type Task struct {
 	piece   piece // of its partition, where that was split
 	// Rows and bytes that sources read and sinks wrote.
 	RowsRead, BytesRead, RowsWritten, BytesWritten int64
+	// CachedRead counts the blocks of persisted datasets that were taken from the cache.
+	CachedRead int64
 }
 
 // Runtime is what an executor lends to a task.
@@ -46,6 +48,14 @@ type FileRuntime interface {
 type CommitRuntime interface {
 	// MayCommit asks the driver, and waits.
 	MayCommit() (bool, error)
+}
+
+// PermanentError is an error that is the same however often its task is tried: where Permanent says true the job fails at the first one
+// instead of at the one of number spark.task.maxFailures. Functions that return errors, such as that of MapPartitionsWithTask, may
+// return one, wrapped or not. Who is not sure says false: most that goes wrong once goes well elsewhere.
+type PermanentError interface {
+	error
+	Permanent() bool
 }
 
 // BlockStore keeps computed partitions of cached datasets.

@@ -149,7 +149,7 @@ func (b *bounded) AcquireWhole(n int64) bool {
 	return true
 }
 
-func (b *bounded) Budget() int64 { return b.size }
+func (b *bounded) Budget() (all, others int64) { return b.size, 0 }
 
 // A key whose values are more than all memory is an error where they must be in one place, and none where they stream.
 func TestOneKeyTooLarge(t *testing.T) {
@@ -170,7 +170,7 @@ func TestOneKeyTooLarge(t *testing.T) {
 	}
 	g.Close()
 	var e *OneKeyError
-	if !errors.As(err, &e) || e.Key != "hot" || e.Partition != 3 || !strings.Contains(err.Error(), "MapGroups") {
+	if !errors.As(err, &e) || !e.Permanent() || e.Key != "hot" || e.Partition != 3 || !strings.Contains(err.Error(), "MapGroups") {
 		t.Errorf("the error is %v, want one that names the key, the partition and a remedy", err)
 	}
 	n := 0

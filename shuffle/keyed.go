@@ -188,7 +188,7 @@ func (k *keyed[K]) tooLarge(need int64) error {
 	}
 	e := &OneKeyError{Partition: k.env.Partition, Key: text, Values: need}
 	if m, ok := k.budget.mem.(WholeMemory); ok {
-		e.Budget = m.Budget()
+		e.Budget, e.Others = m.Budget()
 	}
 	return fmt.Errorf("shuffle: %s: %w", k.spill.name, e)
 }

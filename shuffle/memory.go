@@ -67,7 +67,8 @@ func (b *budget) whole(total int64) bool {
 	}
 	if !m.AcquireWhole(short) {
 		// Other tasks may hold the rest, for a while: what would fit beside them most of the time is no reason to fail.
-		return total <= m.Budget()/2
+		all, _ := m.Budget()
+		return total <= all/2
 	}
 	b.granted += short
 	b.count(short)
@@ -80,7 +81,12 @@ type OneKeyError struct {
 	Key       string // as text, cut off where it is long
 	Values    int64  // bytes of its values so far
 	Budget    int64  // bytes that the executor has for them and all else
+	Others    int64  // bytes of it that other tasks held
 }
+
+// Permanent says that no other attempt can hold the values, and the job fails at once (rdd.PermanentError): they are more than all there is, or
+// nobody else had any of it.
+func (e *OneKeyError) Permanent() bool { return e.Values > e.Budget || e.Others == 0 }
 
 // Error names the key, the sizes and the remedies.
 func (e *OneKeyError) Error() string {

@@ -61,8 +61,8 @@ type WholeMemory interface {
 	Memory
 	// AcquireWhole asks for n more bytes, all or none, and reports whether they were granted.
 	AcquireWhole(n int64) bool
-	// Budget is all that there is.
-	Budget() int64
+	// Budget is all that there is, and others what of it other tasks hold.
+	Budget() (all, others int64)
 }
 
 // PressedMemory is a Memory that knows what the process really holds. Structures that see another number than before give back what

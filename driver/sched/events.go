@@ -88,6 +88,8 @@ type TaskFinished struct {
 	Output  *shuffle.Output // Succeeded in a map stage
 	Err     error           // otherwise: the cause
 	Fetch   FetchFailure    // with FetchFailed
+	// Permanent says, with Failed, that other attempts would fail the same way: the first one fails the jobs.
+	Permanent bool
 }
 
 // FetchFailure names a map output that a task could not read.

@@ -27,6 +27,7 @@ func (s *Scheduler) taskFinished(e *TaskFinished) {
 	case Killed, CommitDenied:
 		s.taskFailed(t, e.Outcome, false, e.Err)
 	default:
+		t.permanent = e.Permanent
 		s.taskFailed(t, Failed, true, e.Err)
 	}
 	s.recycle(t)
@@ -96,10 +97,10 @@ func (s *Scheduler) taskFailed(t *task, o Outcome, counts bool, err error) {
 		state.failures++
 	}
 	s.ended(t, o, false, err)
-	if counts && int(state.failures) >= s.set.MaxTaskFailures {
+	if counts && (t.permanent || int(state.failures) >= s.set.MaxTaskFailures) {
 		s.abort(st, &TaskError{
 			Stage: st.ID, StageAttempt: ts.attempt, Partition: ts.partition(t.index), Attempt: t.attempt,
-			Executor: t.executor.name, Failures: int(state.failures), Err: err,
+			Executor: t.executor.name, Failures: int(state.failures), Permanent: t.permanent, Err: err,
 		})
 		return
 	}
@@ -118,17 +119,22 @@ var ErrNotNeeded = errors.New("the stage is not needed any more")
 // them. It is no failure of the stage.
 var ErrOutputsLost = errors.New("map outputs that the stage reads are lost or have moved")
 
-// TaskError fails a job because one task failed too often. It unwraps to the last failure.
+// TaskError fails a job because one task failed too often, or in a way that is permanent. It unwraps to the last failure.
 type TaskError struct {
 	Stage, StageAttempt, Partition, Attempt int
 	Executor                                string
 	Failures                                int
+	Permanent                               bool // every other attempt would have failed the same way
 	Err                                     error
 }
 
 func (e *TaskError) Error() string {
-	return fmt.Sprintf("task %d of stage %d failed %d times, last on executor %s (stage attempt %d, task attempt %d): %v",
-		e.Partition, e.Stage, e.Failures, e.Executor, e.StageAttempt, e.Attempt, e.Err)
+	times := fmt.Sprintf("failed %d times, last", e.Failures)
+	if e.Permanent {
+		times = "failed, as it would each time,"
+	}
+	return fmt.Sprintf("the task of partition %d of stage %d %s on executor %s (stage attempt %d, task attempt %d): %v",
+		e.Partition, e.Stage, times, e.Executor, e.StageAttempt, e.Attempt, e.Err)
 }
 
 func (e *TaskError) Unwrap() error { return e.Err }
@@ -190,6 +196,6 @@ type UnschedulableError struct {
 }
 
 func (e *UnschedulableError) Error() string {
-	return fmt.Sprintf("task %d of stage %d cannot run on any of %d executors: it is excluded from all after failures there (spark.excludeOnFailure)",
+	return fmt.Sprintf("the task of partition %d of stage %d cannot run on any of %d executors: it is excluded from all after failures there (spark.excludeOnFailure)",
 		e.Partition, e.Stage, e.Executors)
 }

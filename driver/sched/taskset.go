@@ -67,6 +67,7 @@ type task struct {
 	onExecutor  int   // position in executor.running
 	speculative bool
 	killed      bool // KillTask was sent
+	permanent   bool // it failed as every other attempt would
 }
 
 func (ts *taskSet) partition(i int) int {

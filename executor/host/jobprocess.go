@@ -281,7 +281,7 @@ func (s *session) send(results []protocol.TaskResult) error {
 	}
 	r := &results[0]
 	*r = protocol.TaskResult{
-		ID: r.ID, Stage: r.Stage, Partition: r.Partition, Outcome: protocol.Failed, Metrics: r.Metrics,
+		ID: r.ID, Stage: r.Stage, Partition: r.Partition, Outcome: protocol.Failed, Permanent: true, Metrics: r.Metrics,
 		Error: fmt.Sprintf("the result of partition %d cannot be sent: %v", r.Partition, large),
 	}
 	return s.conn.Send(&protocol.TaskResults{Results: results})

@@ -424,11 +424,13 @@ func (m *TaskResults) read(r *reader) {
 	}
 }
 
-// What of a TaskResult's optional parts follows.
+// What of a TaskResult's optional parts follows, and whether its error is permanent.
 const (
 	hasOutput = 1 << iota
 	hasFetch
 	hasMore // error, updates or blocks
+	isPermanent
+	noParts = isPermanent << 1
 )
 
 func (t *TaskResult) write(w *writer) {
@@ -441,6 +443,9 @@ func (t *TaskResult) write(w *writer) {
 	}
 	if t.Error != "" || len(t.Updates) > 0 || len(t.Blocks) > 0 {
 		parts |= hasMore
+	}
+	if t.Permanent {
+		parts |= isPermanent
 	}
 	w.buf = append(w.buf, parts, byte(t.Outcome))
 	w.int64(t.ID)
@@ -491,7 +496,7 @@ func (t *TaskResult) write(w *writer) {
 
 func (t *TaskResult) read(r *reader) {
 	parts := r.byte()
-	if parts >= hasMore<<1 {
+	if parts >= noParts {
 		r.fail("a task result has unknown parts")
 		return
 	}
@@ -500,6 +505,7 @@ func (t *TaskResult) read(r *reader) {
 		r.fail("a task result has an unknown outcome")
 		return
 	}
+	t.Permanent = parts&isPermanent != 0
 	t.ID = r.int64()
 	t.Stage = r.stage()
 	t.Partition = r.int()

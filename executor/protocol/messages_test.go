@@ -43,6 +43,7 @@ func samples() []Message {
 		},
 	}
 	failed := TaskResult{ID: 2, Outcome: FetchFailed, Error: "cannot read", Fetch: &FetchFailure{Shuffle: 1, Map: -1, Reduce: 3, Location: there, Message: "gone"}}
+	hopeless := TaskResult{ID: 3, Outcome: Failed, Error: "too large", Permanent: true}
 	return []Message{
 		&RegisterHost{Host: "host-0", PID: 12, BlockAddr: "unix:/a", Dir: "/b"}, &RegisterHost{},
 		&RegisterExecutor{ID: "0.1", Host: "host-0", Epoch: 1, PID: 2, Cores: 3, Memory: 1 << 30, Digest: "abc", BlockAddr: "unix:/c", Location: here}, &RegisterExecutor{},
@@ -55,7 +56,7 @@ func samples() []Message {
 		}, &StageBinary{},
 		&LaunchTasks{Tasks: []TaskDesc{{ID: 1, Stage: StageKey{2, 3}, Partition: 4, Attempt: 5, Splits: []byte("s")}, {}}}, &LaunchTasks{},
 		&KillTask{ID: 5, Reason: "late"}, &KillTask{},
-		&TaskResults{Results: []TaskResult{result, failed, {}, result}}, &TaskResults{},
+		&TaskResults{Results: []TaskResult{result, failed, {}, hopeless, result}}, &TaskResults{},
 		&BlockUpdates{Updates: []BlockUpdate{{BlockID{1, 2}, 3, 4}}}, &BlockUpdates{},
 		&Remove{Kind: RemoveStage, ID: 4, Attempt: 1}, &Remove{},
 		&ExecutorExited{ID: "0.1", Epoch: 1, Code: 42, Signal: 9, Killed: "k", Start: "s", Registered: true, Restarting: true, Stderr: "panic"}, &ExecutorExited{},

@@ -57,6 +57,7 @@ type TaskResult struct {
 	Value     []byte          // result stages: what the action returned; large values lie in the block store instead
 	Output    *shuffle.Output // map stages
 	Error     string          // the cause, with the stack of a panic
+	Permanent bool            // with Failed: another attempt would fail the same way
 	Fetch     *FetchFailure   // with FetchFailed
 	Updates   []AccumulatorUpdate
 	Blocks    []BlockUpdate // cached blocks that came or went since the last report

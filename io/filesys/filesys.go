@@ -306,7 +306,13 @@ func OpenUnchanged(ctx context.Context, uri string, size int64, modTime time.Tim
 }
 
 // ErrChanged is what the error of OpenUnchanged wraps when the file is not the one that was listed.
-var ErrChanged = errors.New("the file changed since it was listed")
+// It is permanent, as rdd.PermanentError says: trying again does not bring the file back.
+var ErrChanged error = changedError{}
+
+type changedError struct{}
+
+func (changedError) Error() string   { return "the file changed since it was listed" }
+func (changedError) Permanent() bool { return true }
 
 // Exists tells whether a URI names something.
 func Exists(ctx context.Context, uri string) (bool, error) {
