@@ -79,6 +79,7 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 		Heartbeat: c.conf.Duration("spark.executor.heartbeatInterval"), Timeout: c.conf.Duration("spark.network.timeout"),
 		MaxFrame: c.conf.Int("spark.rpc.message.maxSize") << 20, LocalDir: c.dir, Orphan: []string{c.dir},
 		SharedDisk: c.conf.Bool("spark.shuffle.readHostLocalDisk"), Bind: c.conf.Get("spark.driver.bindAddress"), Encrypt: c.conf.Bool("spark.network.crypto.enabled"),
+		Redact: c.conf.Redactor(),
 	}
 	if config.Bind != "" && net.ParseIP(config.Bind) == nil {
 		return nil, fmt.Errorf("spark.driver.bindAddress %q: write an IP address of this machine", config.Bind)

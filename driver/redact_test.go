@@ -10,23 +10,41 @@ import (
 	"testing"
 
 	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/rdd"
 )
 
-// What looks like a secret stands in no error, log or event, whoever put it into an error: a task, a process's last lines, the driver's own code.
+// text is a writer that keeps what is written.
+type text struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
+}
+
+// What looks like a secret stands in no error, log or event, whoever put it into an error: a task, a process's last lines, the driver's own code;
+// and not in what executors' standard error shows.
 func TestSecretsAreNotShown(t *testing.T) {
 	const hidden = "hunter2"
 	const leak = "Get https://b.s3.amazonaws.com/k?X-Amz-Credential=" + hidden + "&X-Amz-Signature=" + hidden + ": s3a://user:" + hidden + "@bucket/x: key " + hidden + "-of-the-store"
 	for _, master := range []string{"local[1]", "local-cluster[1,1,128m]"} {
 		log := logged(t)
+		var printed text
+		restore := driver.ChangeCluster(func(c *cluster.Config) { c.Stderr = &printed })
 		sc := driver.New(driver.Master(master), driver.Set("spark.hadoop.fs.s3a.secret.key", hidden+"-of-the-store"), driver.Set("spark.task.maxFailures", "2"))
-		var mu sync.Mutex
-		var events strings.Builder
-		sc.AddListener(func(e driver.Event) {
-			mu.Lock()
-			defer mu.Unlock()
-			fmt.Fprintf(&events, "%+v\n", e)
-		})
+		restore()
+		var events text
+		sc.AddListener(func(e driver.Event) { fmt.Fprintf(&events, "%+v\n", e) })
 		rows := rdd.Range(sc, 0, 4, 1, 1)
 		errs := map[string]error{}
 		_, errs["a panic in a task"] = rdd.Map(rows, func(x int64) int64 { panic(leak) }).Collect(t.Context())
@@ -46,12 +64,14 @@ func TestSecretsAreNotShown(t *testing.T) {
 				t.Errorf("%s: %s: %v", master, name, err)
 			}
 		}
-		mu.Lock()
-		for name, text := range map[string]string{"log": log(), "events": events.String()} {
+		shown := map[string]string{"log": log(), "events": events.String()}
+		if master != "local[1]" {
+			shown["standard error"] = printed.String()
+		}
+		for name, text := range shown {
 			if !strings.Contains(text, "b.s3.amazonaws.com") || strings.Contains(text, hidden) {
 				t.Errorf("%s: the %s: %s", master, name, text)
 			}
 		}
-		mu.Unlock()
 	}
 }

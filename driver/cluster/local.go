@@ -43,12 +43,14 @@ type Config struct {
 	// SharedDisk lets executors open each other's map outputs instead of asking the block servers: they are on one machine.
 	SharedDisk bool
 
-	Args           []string      // of the program, for job processes; default os.Args[1:]
-	Stdout, Stderr io.Writer     // for what job processes print; default os.Stdout and os.Stderr
-	Log            *slog.Logger  // default slog.Default()
-	MaxExits       int           // ends of job processes within ExitWindow after which a host launches no more; default 10
-	ExitWindow     time.Duration // default a minute
-	MaxHostLosses  int           // lost hosts that are replaced; default 4 for each executor
+	Args           []string  // of the program, for job processes; default os.Args[1:]
+	Stdout, Stderr io.Writer // for what job processes print; default os.Stdout and os.Stderr
+	// Redact takes secrets out of what job processes print on standard error; nil leaves it as it is.
+	Redact        func(string) string
+	Log           *slog.Logger  // default slog.Default()
+	MaxExits      int           // ends of job processes within ExitWindow after which a host launches no more; default 10
+	ExitWindow    time.Duration // default a minute
+	MaxHostLosses int           // lost hosts that are replaced; default 4 for each executor
 }
 
 func (c Config) withDefaults() Config {
@@ -210,7 +212,7 @@ func (l *Local) launch(number int) (Process, error) {
 		App: l.config.App, Host: id, Executor: fmt.Sprint(number), Driver: l.addr(), Secret: l.secret, Args: l.config.Args, Binary: l.binary,
 		Cores: l.config.Cores, Memory: l.config.Memory, Disk: disk, SockDir: l.socks.Dir, DataDir: dir, Orphan: l.orphan,
 		MaxExits: l.config.MaxExits, ExitWindow: l.config.ExitWindow, Command: command, Listen: listen, Encrypt: l.config.Encrypt, Timeout: l.config.Timeout,
-	}, l.config.Stdout, l.config.Stderr)
+	}, l.config.Stdout, l.config.Stderr, l.config.Redact)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,35 @@ func TestCopyLines(t *testing.T) {
 	}
 }
 
+// Lines are edited whole, however they come, and the last one also when it has no end.
+func TestEditedLines(t *testing.T) {
+	const in = "one secret\na secret and a secret\n\nlast sec"
+	for step := 1; step <= len(in); step++ {
+		var w writes
+		l := &editedLines{dst: &w, edit: func(s string) string { return strings.ReplaceAll(s, "secret", "*") }}
+		for rest := in; rest != ""; {
+			n := min(step, len(rest))
+			if m, err := l.Write([]byte(rest[:n])); m != n || err != nil {
+				t.Fatal(m, err)
+			}
+			rest = rest[n:]
+		}
+		l.flush()
+		l.flush()
+		if got := string(bytes.Join(w.all, nil)); got != "one *\na * and a *\n\nlast sec\n" {
+			t.Errorf("%d bytes a write: %q", step, got)
+		}
+	}
+	var w writes
+	l := &editedLines{dst: &w, edit: strings.ToUpper}
+	for range 2 * maxLine / 16 {
+		l.Write(bytes.Repeat([]byte("x"), 16))
+	}
+	if len(w.all) == 0 || len(l.rest) > maxLine {
+		t.Errorf("%d bytes of a line without an end are kept", len(l.rest))
+	}
+}
+
 func TestTail(t *testing.T) {
 	lines := func(n int) string {
 		var b strings.Builder

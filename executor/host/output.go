@@ -54,6 +54,43 @@ func copyLines(dst io.Writer, src io.Reader, keep *tail) {
 	}
 }
 
+// editedLines is a writer that passes whole lines on to dst as edit makes them, several at a time.
+type editedLines struct {
+	dst  io.Writer
+	edit func(string) string
+	mu   sync.Mutex
+	rest []byte // the beginning of a line
+}
+
+// Write never fails: whoever writes must not stand still.
+func (l *editedLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end := bytes.LastIndexByte(p, '\n') + 1
+	if end == 0 && len(l.rest)+len(p) >= maxLine {
+		end = len(p)
+	}
+	if end == 0 {
+		l.rest = append(l.rest, p...)
+		return len(p), nil
+	}
+	l.pass(append(l.rest, p[:end]...))
+	l.rest = append(l.rest[:0], p[end:]...)
+	return len(p), nil
+}
+
+// flush passes on what did not become a line.
+func (l *editedLines) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.rest) > 0 {
+		l.pass(append(l.rest, '\n'))
+		l.rest = nil
+	}
+}
+
+func (l *editedLines) pass(lines []byte) { _, _ = io.WriteString(l.dst, l.edit(string(lines))) }
+
 // tail keeps the last lines that were written, for the report of how a process ended. A panic's first lines say the most and
 // its stacks can be long, so from a line that begins one on, the beginning is kept instead of the end.
 type tail struct {

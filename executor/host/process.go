@@ -63,8 +63,8 @@ type Process struct {
 }
 
 // Launch starts a host on this machine: this program's own binary in the host's role. What the host's job processes print goes
-// to stdout and stderr. The host registers at spec.Driver by itself.
-func Launch(spec *Spec, stdout, stderr io.Writer) (*Process, error) {
+// to stdout and stderr, to the latter through redact, if that is not nil, in whole lines. The host registers at spec.Driver by itself.
+func Launch(spec *Spec, stdout, stderr io.Writer, redact func(string) string) (*Process, error) {
 	parent, inherited, err := newLifeline()
 	if err != nil {
 		return nil, fmt.Errorf("launch host %s: %w", spec.Host, err)
@@ -74,6 +74,10 @@ func Launch(spec *Spec, stdout, stderr io.Writer) (*Process, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), roleVariable+"="+roleHost)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	lines := &editedLines{dst: stderr, edit: redact}
+	if redact != nil {
+		cmd.Stderr = lines
+	}
 	cmd.ExtraFiles = []*os.File{inherited}
 	cmd.WaitDelay = time.Second
 	// SIGTERM and not SIGKILL: an orphaned host removes its folder.
@@ -82,6 +86,10 @@ func Launch(spec *Spec, stdout, stderr io.Writer) (*Process, error) {
 		parent.Close()
 		return nil, fmt.Errorf("launch host %s: %w", spec.Host, err)
 	}
+	go func() {
+		<-c.done
+		lines.flush()
+	}()
 	p := &Process{child: c, line: parent}
 	if err := sendSpec(parent, spec); err != nil {
 		p.Kill()
