@@ -123,6 +123,54 @@ func TestExecutorDiesInEachPhase(t *testing.T) {
 	}
 }
 
+// Map outputs belong to the host: when all job processes that wrote them are killed, their replacements and the driver go on from them, and
+// no map task runs again.
+func TestMapOutputsOutliveTheirProcesses(t *testing.T) {
+	t.Parallel()
+	for _, disk := range []string{"true", "false"} {
+		sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.shuffle.readHostLocalDisk", disk))
+		var removed, started atomic.Int64
+		sc.AddListener(func(e driver.Event) {
+			switch e.(type) {
+			case driver.ExecutorRemoved:
+				removed.Add(1)
+			case driver.TaskStarted:
+				started.Add(1)
+			}
+		})
+		r := keyed(sc, 10_000)
+		processes := map[int]bool{}
+		for len(processes) < 2 {
+			pids, err := rdd.Map(rdd.Range(sc, 0, 4, 1, 4), func(int64) int { time.Sleep(10 * time.Millisecond); return os.Getpid() }).Collect(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, pid := range pids {
+				processes[pid] = true
+			}
+		}
+		want, err := r.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for pid := range processes {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		for end := time.Now().Add(20 * time.Second); removed.Load() < 2 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		started.Store(0)
+		got, err := r.Collect(t.Context())
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("local disk %s: %d rows, %v, want the %d as before", disk, len(got), err, len(want))
+		}
+		if removed.Load() != 2 || started.Load() != 3 {
+			t.Errorf("local disk %s: %d processes were lost and %d tasks ran, want both and the three that read the shuffle", disk, removed.Load(), started.Load())
+		}
+		sc.Stop()
+	}
+}
+
 func TestBroadcastIsFetchedOnceAProcess(t *testing.T) {
 	t.Parallel()
 	sc := driver.New(driver.Master("local-cluster[2,2,128m]"))
