@@ -2,6 +2,7 @@ package filesys_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spark-go/spark-go/io/filesys"
@@ -77,4 +78,27 @@ func ExampleIsLocal() {
 	// mem://x/a.csv true
 	// hdfs://nn/a.csv false
 	// s3://b/a.csv false
+}
+
+// Clean removes what dead jobs left, and leaves jobs that are alive alone.
+func ExampleClean() {
+	ctx := context.Background()
+	out, err := filesys.NewOutput(ctx, "mem://cleaned/out", filesys.ErrorIfExists)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = filesys.Clean(ctx, "mem://cleaned/out", filesys.CleanOptions{})
+	fmt.Println("busy:", errors.Is(err, filesys.ErrBusy))
+	if err := out.Abort(ctx); err != nil {
+		fmt.Println(err)
+	}
+	_, err = filesys.Clean(ctx, "mem://cleaned/out", filesys.CleanOptions{})
+	fmt.Println(err)
+	for f, err := range filesys.Walk(ctx, "mem://cleaned/out") {
+		fmt.Println("left:", f.URI, err)
+	}
+	// Output:
+	// busy: true
+	// <nil>
 }

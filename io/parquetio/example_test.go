@@ -131,3 +131,39 @@ func ExampleWhere() {
 	// (year = 2026 and euros >= 9)
 	// [2026-01 north/1 9 2026-02 north/1 10] <nil>
 }
+
+// The tag says how many digits follow the point, and how many there are.
+func ExampleDecimal() {
+	ctx := context.Background()
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	type invoice struct {
+		Total parquetio.Decimal `parquet:"total,decimal(2:12)"`
+	}
+	total, err := parquetio.ParseDecimal("1999.90")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	rows := rdd.Parallelize(sc, []invoice{{total}, {parquetio.NewDecimal(-5, 0)}}, 1)
+	if err := parquetio.Write(ctx, rows, "mem://decimals/invoices"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	schema, err := parquetio.ReadSchema(ctx, "mem://decimals/invoices")
+	fmt.Print(schema)
+	fmt.Println(schema.Names(), err)
+	read, err := parquetio.Read[invoice](sc, "mem://decimals/invoices").Collect(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, r := range read {
+		fmt.Println(r.Total, r.Total.Sign())
+	}
+	// Output:
+	// total decimal(12,2)
+	// [total] <nil>
+	// 1999.90 1
+	// -5.00 -1
+}

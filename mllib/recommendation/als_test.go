@@ -286,3 +286,42 @@ func ExampleALS() {
 	}
 	// Output: Casablanca true
 }
+
+// A model is one file, and recommends without an engine; for many users at once an engine is faster.
+func ExampleModel() {
+	ctx := context.Background()
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	ratings := rdd.Parallelize(sc, []recommendation.Rating[int32, int32]{
+		{User: 1, Item: 10, Value: 5}, {User: 1, Item: 11, Value: 1}, {User: 2, Item: 10, Value: 5}, {User: 2, Item: 12, Value: 4},
+	}, 1)
+	model, err := recommendation.ALS[int32, int32]{Rank: 2}.Fit(ctx, ratings)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := model.Save(ctx, "mem://example/als.model"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	loaded, err := recommendation.Load[int32, int32](ctx, "mem://example/als.model")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	before, _ := model.Predict(1, 12)
+	after, known := loaded.Predict(1, 12)
+	fmt.Println("the same estimate:", after == before, known)
+	best, err := loaded.RecommendForAllUsers(sc, 1).Collect(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, r := range best {
+		fmt.Println("user", r.ID, "item", r.Best[0].ID)
+	}
+	// Output:
+	// the same estimate: true true
+	// user 1 item 10
+	// user 2 item 10
+}
