@@ -94,11 +94,9 @@ func ExampleClean() {
 		fmt.Println(err)
 	}
 	_, err = filesys.Clean(ctx, "mem://cleaned/out", filesys.CleanOptions{})
-	fmt.Println(err)
-	for f, err := range filesys.Walk(ctx, "mem://cleaned/out") {
-		fmt.Println("left:", f.URI, err)
-	}
+	there, err2 := filesys.Exists(ctx, "mem://cleaned/out")
+	fmt.Println("left:", there, err, err2)
 	// Output:
 	// busy: true
-	// <nil>
+	// left: false <nil> <nil>
 }
