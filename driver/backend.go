@@ -42,6 +42,9 @@ func (c *Context) onCluster(e cluster.Event) {
 		c.loop.queue.put(results{e.Executor, e.Results})
 	case cluster.CommitAsked:
 		c.loop.queue.put(sched.CommitAsked{Task: sched.TaskID(e.Task)})
+	case cluster.BarrierReached:
+		r := e.Request
+		c.loop.queue.put(sched.BarrierReached{Task: sched.TaskID(r.ID), Round: r.Round, Gather: r.Gather, Message: r.Message})
 	case cluster.BlockUpdates:
 		c.loop.queue.put(blockUpdates{e.Executor, e.Updates})
 	case cluster.ExecutorAdded, cluster.DecommissionAsked, cluster.Copied:
@@ -128,6 +131,9 @@ func newLocalBackend(c *Context) (*localBackend, error) {
 		b.handle(cluster.TaskResults{Executor: localExecutor, Results: []protocol.TaskResult{r}})
 	}
 	cfg.AskCommit = func(id int64) { b.handle(cluster.CommitAsked{Executor: localExecutor, Task: id}) }
+	cfg.AskBarrier = func(m protocol.BarrierRequest) {
+		b.handle(cluster.BarrierReached{Executor: localExecutor, Request: m})
+	}
 	var err error
 	executor.TuneGC()
 	if b.runner, err = executor.NewRunner(cfg); err != nil {
@@ -161,6 +167,11 @@ func (b *localBackend) Kill(_ string, task int64, reason string) error {
 
 func (b *localBackend) AnswerCommit(_ string, task int64, allowed bool) error {
 	b.runner.AnswerCommit(task, allowed)
+	return nil
+}
+
+func (b *localBackend) AnswerBarrier(_ string, m protocol.BarrierAnswer) error {
+	b.runner.AnswerBarrier(m)
 	return nil
 }
 

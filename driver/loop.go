@@ -43,6 +43,8 @@ type loop struct {
 	updates  map[int]stageUpdates                  // of stages that have not completed
 	members  map[string]*member                    // the live executors
 	leaving  departures
+
+	maxGather int // bytes of the messages of all tasks at one barrier
 }
 
 // stageUpdates are the accumulator updates of the tasks of a stage that count, by partition. They outlive the stage's attempts: a task of
@@ -71,7 +73,7 @@ func newLoop(c *Context, set sched.Settings) *loop {
 		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, now: time.Now, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
 		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{}, redact: c.conf.Redactor(),
-		written: map[int]map[int]shuffle.Output{}, members: map[string]*member{}, leaving: newDepartures(c.conf),
+		written: map[int]map[int]shuffle.Output{}, members: map[string]*member{}, leaving: newDepartures(c.conf), maxGather: set.Barrier.MaxGather,
 	}
 }
 
@@ -186,6 +188,10 @@ func (l *loop) submit(j *job) {
 		Missing:    func(id, maps int) []int { return l.sched.Outputs().Missing(id, maps) },
 		Cached:     func(n plan.Node) bool { return l.cached(n.ID(), n.Partitions()) },
 	})
+	if p.Result().Barrier && j.spec.Partitions != nil && len(j.spec.Partitions) < p.Result().Tasks {
+		j.finish(fmt.Errorf("%d of %d partitions of %v, which is computed in a barrier stage: ask for all", len(j.spec.Partitions), p.Result().Tasks, j.spec.Target))
+		return
+	}
 	l.nextID += len(p.Stages)
 	l.jobs[j.id] = j
 	j.plan = p
@@ -246,6 +252,17 @@ func (l *loop) act(a sched.Action) {
 		l.ctx.keeping.lost(a.Shuffle, a.Maps)
 	case sched.ExecutorExcluded:
 		slog.Warn("an executor is excluded because tasks failed on it", "executor", a.Executor, "until", a.Until)
+	case sched.GangLaunched:
+		l.gather(a)
+	case sched.BarrierPassed:
+		m := protocol.BarrierAnswer{Round: a.Round, Messages: a.Messages}
+		for _, t := range a.Tasks {
+			m.IDs = append(m.IDs, int64(t))
+		}
+		if a.Err != nil {
+			m.Error = a.Err.Error()
+		}
+		_ = l.ctx.backend.AnswerBarrier(a.Executor, m) // nobody waits on an executor that is gone
 	case sched.CommitAnswered:
 		_ = l.ctx.backend.AnswerCommit(a.Executor, int64(a.Task), a.Allowed) // nobody waits on an executor that is gone
 	}
@@ -255,7 +272,7 @@ func (l *loop) act(a sched.Action) {
 func (l *loop) finished(executor string, r *protocol.TaskResult) {
 	l.updateBlocks(executor, r.Blocks)
 	t, ok := l.tasks[r.ID]
-	if !ok {
+	if !ok || t.result != nil {
 		return // of an attempt that was given up, or reported twice
 	}
 	t.result = r
@@ -283,7 +300,6 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 		e.Outcome, e.Err = sched.Failed, errors.New(r.Error)
 	}
 	l.handle(e)
-	delete(l.tasks, r.ID)
 }
 
 // deliver hands on a partition's result, unless the job's results would not fit in the driver. Each partition comes once, so copies of tasks
@@ -305,7 +321,8 @@ func (l *loop) fail(id int, err error) {
 	}
 }
 
-// ended keeps the accumulator updates of attempts that count.
+// ended keeps the accumulator updates of attempts that count. It is the last that is heard of an attempt; one of a barrier stage that
+// succeeded is only known to count when all tasks have, so it may come long after the report.
 func (l *loop) ended(a sched.TaskEnded) {
 	t := l.tasks[int64(a.Task)]
 	info := TaskEnded{Task: int64(a.Task), Stage: a.Stage, StageAttempt: a.StageAttempt, Partition: a.Partition, Attempt: a.Attempt, Executor: a.Executor, Outcome: a.Outcome.String(), Accepted: a.Accepted}
@@ -319,6 +336,7 @@ func (l *loop) ended(a sched.TaskEnded) {
 		info.Metrics = t.result.Metrics
 		if st := l.stages[a.Stage]; a.Accepted && t.result.Output != nil && st != nil {
 			l.ctx.keeping.keep(st.stage.Shuffle, *t.result.Output)
+			l.lookAgain(a.Executor) // it came long after the report if the stage is a barrier stage
 		}
 		if a.Accepted && len(t.result.Updates) > 0 {
 			if l.updates[a.Stage] == nil {
@@ -326,9 +344,8 @@ func (l *loop) ended(a sched.TaskEnded) {
 			}
 			l.updates[a.Stage][a.Partition] = t.result.Updates
 		}
-	} else {
-		delete(l.tasks, int64(a.Task))
 	}
+	delete(l.tasks, int64(a.Task))
 	l.ctx.events.publish(info)
 }
 

@@ -44,6 +44,14 @@ func schedulerSettings(c *conf.Conf, m master) (sched.Settings, error) {
 			UnschedulableTime: c.Duration("spark.scheduler.excludeOnFailure.unschedulableTaskSetTimeout"),
 		},
 	}
+	set.Barrier = sched.Barrier{
+		Timeout:       c.Duration("spark.barrier.sync.timeout"),
+		CheckInterval: c.Duration("spark.scheduler.barrier.maxConcurrentTasksCheck.interval"),
+		CheckFailures: c.Int("spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures"),
+		MaxSlots:      max(m.hosts, 1) * (m.cores / max(set.CPUs, 1)),
+		// Half of a message, so that the rest of it fits as well.
+		MaxGather: min(sched.MaxGather, c.Int("spark.rpc.message.maxSize")<<19),
+	}
 	if m.local {
 		set.MaxTaskFailures = m.failures
 	}

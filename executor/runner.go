@@ -35,6 +35,8 @@ type Config struct {
 	Report func(protocol.TaskResult)
 	// AskCommit asks the driver whether a task may publish its output; Runner.AnswerCommit takes the answer. nil allows it.
 	AskCommit func(id int64)
+	// AskBarrier tells the driver that a task waits for the others of its barrier stage; Runner.AnswerBarrier says when all have come.
+	AskBarrier func(protocol.BarrierRequest)
 	// Updates takes changes of the cached blocks that no task reports; nil leaves them to the next task's report.
 	Updates func([]protocol.BlockUpdate)
 }
@@ -45,13 +47,14 @@ type Runner struct {
 	memory *Memory
 	store  *Store
 
-	mu      sync.Mutex
-	stages  map[protocol.StageKey]*stage
-	running map[int64]context.CancelCauseFunc
-	commits map[int64]chan bool    // tasks that wait for leave to publish
-	blocks  []protocol.BlockUpdate // not yet reported
-	closed  bool
-	wg      sync.WaitGroup
+	mu       sync.Mutex
+	stages   map[protocol.StageKey]*stage
+	running  map[int64]context.CancelCauseFunc
+	commits  map[int64]chan bool    // tasks that wait for leave to publish
+	barriers map[int64]*atBarrier   // tasks that wait for others
+	blocks   []protocol.BlockUpdate // not yet reported
+	closed   bool
+	wg       sync.WaitGroup
 }
 
 type stage struct {
@@ -74,7 +77,7 @@ func NewRunner(cfg Config) (*Runner, error) {
 	if cfg.StorageFraction == 0 {
 		cfg.StorageFraction = 0.5
 	}
-	r := &Runner{cfg: cfg, memory: NewMemory(cfg.Memory, cfg.StorageFraction), stages: map[protocol.StageKey]*stage{}, running: map[int64]context.CancelCauseFunc{}, commits: map[int64]chan bool{}}
+	r := &Runner{cfg: cfg, memory: NewMemory(cfg.Memory, cfg.StorageFraction), stages: map[protocol.StageKey]*stage{}, running: map[int64]context.CancelCauseFunc{}, commits: map[int64]chan bool{}, barriers: map[int64]*atBarrier{}}
 	r.store = NewStore(r.memory, filepath.Join(cfg.LocalDir, "blocks"), func(u protocol.BlockUpdate) {
 		r.mu.Lock()
 		r.blocks = append(r.blocks, u)

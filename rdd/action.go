@@ -103,6 +103,9 @@ func runAction(ctx context.Context, n *Node, name string, action Action, partiti
 	if ctx == nil {
 		ctx = context.Background()
 	}
+	if err := checkBarriers(n, name, partitions); err != nil {
+		return err
+	}
 	if err := Prepare(ctx, n); err != nil {
 		return err
 	}

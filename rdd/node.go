@@ -20,6 +20,7 @@ type Node struct {
 	partition  any // the Partitioner[K] that placed the rows, or nil
 	kind       string
 	callSite   string
+	gang       bool // it is computed from a barrier dataset, or is one
 
 	mu         sync.Mutex
 	err        error // why no job can run on this dataset: a wrong function, a missing input, a level that cannot be changed
@@ -142,7 +143,9 @@ func (n *Node) String() string {
 func newNode(s Session, kind string, op any, partitions int, err error, deps ...Dependency) *Node {
 	n := &Node{kind: kind, partitions: partitions, session: s, callSite: closure.UserPosition(), err: err}
 	n.line.Store(&lineage{op: op, deps: deps})
+	n.gang = n.Barrier()
 	for _, d := range deps {
+		n.gang = n.gang || d.On() != nil && d.On().gang
 		if n.err == nil && d.On() != nil {
 			n.err = d.On().Err()
 		}

@@ -21,7 +21,8 @@ type Task struct {
 	runtime Runtime
 	splits  map[splitKey]any
 	done    []func(failed bool)
-	piece   piece // of its partition, where that was split
+	piece   piece        // of its partition, where that was split
+	barrier *BarrierTask // nil until a barrier operation asks
 	// Rows and bytes that sources read and sinks wrote.
 	RowsRead, BytesRead, RowsWritten, BytesWritten int64
 	// CachedRead counts the blocks of persisted datasets that were taken from the cache.

@@ -140,8 +140,11 @@ func ZipWithIndex[T any](r RDD[T]) RDD[Pair[T, int64]] {
 			for i := range parts {
 				parts[i] = i
 			}
+			if r.node.gang {
+				parts = nil // a barrier stage runs as a whole
+			}
 			counts, err := countPartitions(ctx, r.node, "ZipWithIndex", countAction[T]{r}, parts)
-			for i, n := range counts {
+			for i, n := range counts[:min(len(counts), len(starts)-1)] {
 				starts[i+1] = starts[i] + n
 			}
 			return err

@@ -40,6 +40,8 @@ type Backend interface {
 	Kill(executor string, task int64, reason string) error
 	// AnswerCommit answers a CommitAsked.
 	AnswerCommit(executor string, task int64, allowed bool) error
+	// AnswerBarrier lets tasks of a barrier stage go on.
+	AnswerBarrier(executor string, m protocol.BarrierAnswer) error
 	// Remove cleans up on all executors and hosts.
 	Remove(r protocol.Remove)
 	// Decommission begins to take an executor out of service: its host launches no more job processes, and another host is launched in its
@@ -111,6 +113,12 @@ type CommitAsked struct {
 	Task     int64
 }
 
+// BarrierReached says that a task of a barrier stage waits for the others; answered by Backend.AnswerBarrier.
+type BarrierReached struct {
+	Executor string
+	Request  protocol.BarrierRequest
+}
+
 // BlockUpdates say what an executor caches.
 type BlockUpdates struct {
 	Executor string
@@ -144,6 +152,7 @@ func (DecommissionAsked) event() {}
 func (Copied) event()            {}
 func (TaskResults) event()       {}
 func (CommitAsked) event()       {}
+func (BarrierReached) event()    {}
 func (BlockUpdates) event()      {}
 func (Heartbeat) event()         {}
 func (Log) event()               {}

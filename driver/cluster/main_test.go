@@ -124,7 +124,8 @@ func (r *fakeRunner) Launch(t protocol.TaskDesc) {
 	}()
 }
 
-func (r *fakeRunner) AnswerCommit(int64, bool) {}
+func (r *fakeRunner) AnswerCommit(int64, bool)             {}
+func (r *fakeRunner) AnswerBarrier(protocol.BarrierAnswer) {}
 
 func (r *fakeRunner) Kill(id int64, reason string) {
 	r.mu.Lock()

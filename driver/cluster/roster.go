@@ -200,6 +200,8 @@ func (r *Roster) Receive(p *Peer, m protocol.Message) {
 			r.handle(TaskResults{Executor: name, Results: m.Results})
 		case *protocol.CommitRequest:
 			r.handle(CommitAsked{Executor: name, Task: m.ID})
+		case *protocol.BarrierRequest:
+			r.handle(BarrierReached{Executor: name, Request: *m})
 		case *protocol.BlockUpdates:
 			r.handle(BlockUpdates{Executor: name, Updates: m.Updates})
 		case *protocol.Heartbeat:

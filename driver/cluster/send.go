@@ -88,6 +88,11 @@ func (r *Roster) AnswerCommit(executor string, task int64, allowed bool) error {
 	return r.sendTo(executor, &protocol.CommitAnswer{ID: task, Allowed: allowed})
 }
 
+// AnswerBarrier lets tasks go on.
+func (r *Roster) AnswerBarrier(executor string, m protocol.BarrierAnswer) error {
+	return r.sendTo(executor, &m)
+}
+
 // Remove sends a clean-up to those whom it concerns: map outputs are the hosts', everything else is the executors'.
 func (r *Roster) Remove(m protocol.Remove) {
 	r.mu.RLock()

@@ -21,6 +21,9 @@ func (d dataset) ID() int         { return d.n.ID() }
 func (d dataset) Partitions() int { return d.n.Partitions() }
 func (d dataset) String() string  { return d.n.String() }
 
+// Barrier says that the dataset's tasks wait for each other.
+func (d dataset) Barrier() bool { return d.n.Barrier() }
+
 // Edges lists the dependencies of the dataset.
 func (d dataset) Edges() []Edge {
 	deps := d.n.Dependencies()

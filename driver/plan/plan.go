@@ -35,6 +35,12 @@ type Node interface {
 	Edges() []Edge
 }
 
+// BarrierNode is a Node whose partitions are computed by tasks that run all at the same time and wait for each other.
+type BarrierNode interface {
+	Node
+	Barrier() bool
+}
+
 // Edge is a dependency: narrow, or on a shuffle.
 type Edge struct {
 	Parent  Node
@@ -58,6 +64,8 @@ type Stage struct {
 
 	// Skipped says that no task has to run as things are.
 	Skipped bool
+	// Barrier says that the tasks must run all at the same time: the stage has a barrier dataset, cached or not.
+	Barrier bool
 	// Missing lists in ascending order the partitions to compute. It is nil for all of them, and in skipped stages.
 	Missing []int
 }
@@ -159,6 +167,7 @@ func (b *builder) walk(d *draft) {
 	b.stamp++
 	b.hidden = b.hidden[:0]
 	found := map[int]bool{}
+	barrier := func() { d.stage.Barrier = true }
 	b.expand(d.stage.Target, func(n Node) bool {
 		return b.opts.Cached != nil && b.opts.Cached(n)
 	}, func(p *draft) {
@@ -166,7 +175,7 @@ func (b *builder) walk(d *draft) {
 			found[p.stage.Shuffle] = true
 			d.parents = append(d.parents, p)
 		}
-	})
+	}, barrier)
 	for _, n := range b.hidden {
 		delete(b.stamps, n.ID())
 	}
@@ -176,13 +185,13 @@ func (b *builder) walk(d *draft) {
 				found[p.stage.Shuffle] = true
 				d.behind = append(d.behind, p)
 			}
-		})
+		}, barrier)
 	}
 }
 
 // expand visits the datasets of a stage that were not visited yet in this walk, in the order of the lineage; it does not go
 // beyond those that hide what is before them but remembers them.
-func (b *builder) expand(from Node, hides func(Node) bool, found func(*draft)) {
+func (b *builder) expand(from Node, hides func(Node) bool, found func(*draft), barrier func()) {
 	b.stack = append(b.stack[:0], from)
 	for len(b.stack) > 0 {
 		n := b.stack[len(b.stack)-1]
@@ -191,6 +200,9 @@ func (b *builder) expand(from Node, hides func(Node) bool, found func(*draft)) {
 			continue
 		}
 		b.stamps[n.ID()] = b.stamp
+		if g, ok := n.(BarrierNode); ok && g.Barrier() {
+			barrier()
+		}
 		if hides(n) {
 			b.hidden = append(b.hidden, n)
 			continue
@@ -289,6 +301,9 @@ func (p *Plan) String() string {
 			fmt.Fprintf(&s, "shuffle %d", st.Shuffle)
 		}
 		fmt.Fprintf(&s, ", %d tasks", st.Tasks)
+		if st.Barrier {
+			s.WriteString(" at the same time")
+		}
 		switch {
 		case st.Skipped:
 			s.WriteString(", skipped")

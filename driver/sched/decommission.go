@@ -51,10 +51,19 @@ func (s *Scheduler) outputMoved(e *OutputMoved) {
 	}
 }
 
-// Running is how many task attempts an executor has.
+// Running is how many task attempts an executor has. Those of a barrier stage that have ended are among them until it is known
+// whether what they made counts.
 func (s *Scheduler) Running(executor string) int {
 	if x := cmp.Or(s.executors[executor], s.leaving[executor]); x != nil {
-		return len(x.running)
+		n := len(x.running)
+		for _, ts := range s.gangs {
+			for _, h := range ts.gang.held {
+				if h.task.executor == x {
+					n++
+				}
+			}
+		}
+		return n
 	}
 	return 0
 }

@@ -165,7 +165,7 @@ func (s *Scheduler) endExclusions() {
 
 // stuck says that a set wants slots, runs nothing, and takes none of the free ones.
 func (s *Scheduler) stuck(ts *taskSet) bool {
-	return ts.pending > 0 && len(ts.running) == 0 && s.freeSlots > 0
+	return ts.gang == nil && ts.pending > 0 && len(ts.running) == 0 && s.freeSlots > 0
 }
 
 // watchStuck starts and stops the clocks of sets that are barred from all free slots.

@@ -21,6 +21,10 @@ func (s *Scheduler) taskFinished(e *TaskFinished) {
 			s.taskFailed(t, Failed, true, errNoOutput)
 			break
 		}
+		if t.set.gang != nil {
+			s.gangSucceeded(t, e)
+			break
+		}
 		s.taskSucceeded(t, e)
 	case FetchFailed:
 		s.fetchFailed(t, e)
@@ -97,11 +101,15 @@ func (s *Scheduler) taskFailed(t *task, o Outcome, counts bool, err error) {
 		state.failures++
 	}
 	s.ended(t, o, false, err)
-	if counts && (t.permanent || int(state.failures) >= s.set.MaxTaskFailures) {
+	if counts && (t.permanent || ts.gang == nil && int(state.failures) >= s.set.MaxTaskFailures) {
 		s.abort(st, &TaskError{
 			Stage: st.ID, StageAttempt: ts.attempt, Partition: ts.partition(t.index), Attempt: t.attempt,
 			Executor: t.executor.name, Failures: int(state.failures), Permanent: t.permanent, Err: err,
 		})
+		return
+	}
+	if ts.gang != nil {
+		s.gangFailed(ts, fmt.Errorf("task %d on executor %s: %w", ts.partition(t.index), t.executor.name, err))
 		return
 	}
 	if counts && o == Failed {

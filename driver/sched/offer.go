@@ -14,6 +14,14 @@ func (s *Scheduler) markDirty(ts *taskSet) {
 }
 
 func (s *Scheduler) offer() {
+	if len(s.gangs) > 0 {
+		s.offerToGangs()
+	} else {
+		s.offerToSets()
+	}
+}
+
+func (s *Scheduler) offerToSets() {
 	for _, x := range s.dirtyExecutors {
 		x.dirty = false
 		for x.free > 0 && !x.gone && s.offerExecutor(x) {
@@ -44,7 +52,7 @@ func (s *Scheduler) offerExecutor(x *executor) bool {
 
 // launchOn launches one task of a set on an executor that has a slot.
 func (s *Scheduler) launchOn(ts *taskSet, x *executor) bool {
-	if ts.excluded != nil && !ts.excluded.allowsAny(x) {
+	if ts.excluded != nil && !ts.excluded.allowsAny(x) || s.mustWait(ts) {
 		return false
 	}
 	if i, l, ok := ts.take(x, s.limit(ts)); ok {
@@ -60,6 +68,9 @@ func (s *Scheduler) launchOn(ts *taskSet, x *executor) bool {
 
 // offerAll launches as many tasks of a set as free slots suit. Executors take turns, those with the most free slots first.
 func (s *Scheduler) offerAll(ts *taskSet) {
+	if s.mustWait(ts) {
+		return
+	}
 	if ts.places != nil {
 		s.offerPreferred(ts)
 	}

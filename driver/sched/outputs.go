@@ -146,6 +146,12 @@ func (o *Outputs) dropExecutor(executor string) []lost {
 	return o.dropWhere(func(t *shuffleOutputs) bool { return t.on[executor] > 0 }, func(out *shuffle.Output) bool { return out.Location.Executor == executor })
 }
 
+// dropAll forgets all outputs of a shuffle.
+func (o *Outputs) dropAll(id int) []lost {
+	t := o.shuffles[id]
+	return o.dropWhere(func(other *shuffleOutputs) bool { return other == t }, func(*shuffle.Output) bool { return true })
+}
+
 // dropHost forgets all outputs on a host.
 func (o *Outputs) dropHost(host string) []lost {
 	return o.dropWhere(func(*shuffleOutputs) bool { return true }, func(out *shuffle.Output) bool { return out.Location.Host == host })

@@ -108,6 +108,9 @@ func byAge(a, b *taskSet) int {
 
 // enqueue makes a set ask for slots.
 func (s *Scheduler) enqueue(ts *taskSet) {
+	if ts.gang != nil {
+		return // it is offered all slots or none
+	}
 	s.markDirty(ts)
 	if ts.queued {
 		return

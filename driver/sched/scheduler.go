@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/spark-go/spark-go/shuffle"
 )
 
 // Settings are the rules of scheduling. The zero value of a field is no default: start from [Defaults].
@@ -19,6 +22,7 @@ type Settings struct {
 	StarvationWarning   time.Duration // how long tasks wait, and none runs, between two NoResources
 	Speculation         Speculation
 	Exclusion           Exclusion
+	Barrier             Barrier
 }
 
 // Defaults are Spark's.
@@ -32,6 +36,7 @@ func Defaults() Settings {
 		StarvationWarning:   15 * time.Second,
 		Speculation:         defaultSpeculation(),
 		Exclusion:           defaultExclusion(),
+		Barrier:             defaultBarrier(),
 	}
 }
 
@@ -70,6 +75,10 @@ type Scheduler struct {
 
 	dirtySets      []*taskSet  // that want slots since the last offer
 	dirtyExecutors []*executor // that have slots since the last offer
+
+	gangs    []*taskSet // the current attempts of barrier stages
+	reserved *taskSet   // the gang for which free slots are kept, or nil
+	held     []*job     // that wait until there are enough slots for their barrier stages
 
 	commits      map[commitKey]TaskID
 	starvedSince time.Duration // when tasks began to wait with none running; -1 while that is not so
@@ -164,6 +173,8 @@ func (s *Scheduler) Handle(now time.Time, event Event) []Action {
 		s.decommission(e.Executor)
 	case OutputMoved:
 		s.outputMoved(&e)
+	case BarrierReached:
+		s.barrierReached(&e)
 	case CommitAsked:
 		s.commitAsked(e.Task)
 	case OutputsFound:
@@ -175,6 +186,9 @@ func (s *Scheduler) Handle(now time.Time, event Event) []Action {
 	}
 	s.endStale()
 	s.submitAll()
+	if len(s.gangs) > 0 || len(s.held) > 0 {
+		s.watchGangs()
+	}
 	s.offer()
 	s.watchStuck()
 	s.watchStarvation()
@@ -208,6 +222,11 @@ func (s *Scheduler) Deadline() (at time.Time, ok bool) {
 	}
 	if d := s.exclusionDeadline(); d > 0 {
 		earlier(d)
+	}
+	if len(s.gangs) > 0 || len(s.held) > 0 {
+		if d := s.gangDeadline(); d > 0 {
+			earlier(d)
+		}
 	}
 	if next < 0 {
 		return time.Time{}, false
@@ -270,6 +289,11 @@ func (s *Scheduler) executorLost(e *ExecutorLost) {
 	}
 	if e.OutputsLost {
 		s.outputsLost(s.outputs.dropExecutor(e.Executor))
+		gone := &ExecutorLostError{Executor: e.Executor, Host: "its host", Err: e.Reason}
+		if x != nil {
+			gone.Host = x.host.name
+		}
+		s.heldLost(gone, func(o *shuffle.Output) bool { return o.Location.Executor == e.Executor })
 	}
 	if x != nil {
 		s.tasksLost(x, tasks, e.Reason, e.Fault)
@@ -294,6 +318,9 @@ func (s *Scheduler) hostLost(e *HostLost) {
 	for _, name := range s.lived[e.Host] { // whatever name of the host their outputs give
 		s.outputsLost(s.outputs.dropExecutor(name))
 	}
+	s.heldLost(&ExecutorLostError{Executor: strings.Join(s.lived[e.Host], ", "), Host: e.Host, Err: e.Reason}, func(o *shuffle.Output) bool {
+		return o.Location.Host == e.Host || slices.Contains(s.lived[e.Host], o.Location.Executor)
+	})
 	delete(s.lived, e.Host)
 	for i, x := range gone {
 		s.tasksLost(x, tasks[i], e.Reason, false)

@@ -19,16 +19,18 @@ var rewrite = flag.Bool("rewrite", false, "write the expected actions into the s
 
 // TestScripts plays the scripts of testdata: lines with events, each followed by the actions expected, marked by ">".
 //
-//	set failures=4 attempts=4 cpus=1 wait=3s mode=FAIR speculation exclusion    before the first event
+//	set failures=4 attempts=4 cpus=1 wait=3s mode=FAIR speculation exclusion
+//	    barrier=10s interval=15s checks=40 slots=0    before the first event
 //	pool name FIFO|FAIR weight minShare                                       likewise
 //	+1s                                     time passes, without an event
 //	executor e1 h1 4                        ExecutorAdded: name, host, cores
 //	job 1 [pool=name] [priority=1]          JobSubmitted, with the stages that follow, indented:
-//	  stage 0 shuffle 0 tasks 2 [reads 1,2] [behind 3] [missing 0,1]
+//	  stage 0 shuffle 0 tasks 2 [reads 1,2] [behind 3] [missing 0,1] [barrier 1]
 //	  place 0 2 e1 @h2                      where task 2 of stage 0 would like to run: executors, and hosts with @
 //	ok 3, fail 3 text, killed 3, denied 3   TaskFinished for task attempt 3
 //	permanent 3 text                        the same as fail, marked as permanent
 //	fetch 3 shuffle map executor [server] [decommissioned]
+//	sync 3 [round 0] [gather text]          BarrierReached
 //	lose e1 [outputs] [fault]               ExecutorLost
 //	decommission e1                         ExecutorDecommissioned
 //	move e1 0 2 e2 h2                       OutputMoved: from e1, map output 2 of shuffle 0 to e2 on h2
@@ -196,6 +198,16 @@ func (sc *script) line(f, sub []string) error {
 		event = CommitAsked{Task: TaskID(number(1))}
 	case "remove":
 		event = ShuffleRemoved{Shuffle: number(1)}
+	case "sync":
+		reached := BarrierReached{Task: TaskID(number(1))}
+		for i := 2; i+1 < len(f); i += 2 {
+			if f[i] == "round" {
+				reached.Round = number(i + 1)
+			} else {
+				reached.Gather, reached.Message = true, []byte(f[i+1])
+			}
+		}
+		event = reached
 	case "tick":
 		event = Tick{}
 	default:
@@ -230,6 +242,20 @@ func (sc *script) settings(words []string) error {
 			sc.set.MaxTaskFailures = n
 		case "attempts":
 			sc.set.MaxStageAttempts = n
+		case "checks":
+			sc.set.Barrier.CheckFailures = n
+		case "slots":
+			sc.set.Barrier.MaxSlots = n
+		case "barrier", "interval":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				return err
+			}
+			if key == "barrier" {
+				sc.set.Barrier.Timeout = d
+			} else {
+				sc.set.Barrier.CheckInterval = d
+			}
 		case "cpus":
 			sc.set.CPUs = n
 		case "wait":
@@ -302,6 +328,8 @@ func (sc *script) job(f, sub []string) (Event, error) {
 				st.ID = nums[0]
 			case "shuffle":
 				st.Shuffle = nums[0]
+			case "barrier":
+				st.Barrier = true
 			case "tasks":
 				st.Tasks = nums[0]
 			case "reads":
@@ -365,6 +393,14 @@ func show(a Action) string {
 		return fmt.Sprintf("outputs lost: shuffle %d maps %v", a.Shuffle, a.Maps)
 	case NoResources:
 		return fmt.Sprintf("no resources for %v: %d tasks, %d executors", a.Since, a.Tasks, a.Executors)
+	case GangLaunched:
+		text := fmt.Sprintf("gang of stage %d.%d:", a.Stage, a.Attempt)
+		for _, m := range a.Members {
+			text += fmt.Sprintf(" %d on %s", m.Partition, m.Executor)
+		}
+		return text
+	case BarrierPassed:
+		return fmt.Sprintf("barrier %d passed on %s by %v %q%s", a.Round, a.Executor, a.Tasks, a.Messages, cause(a.Err))
 	case CommitAnswered:
 		return fmt.Sprintf("commit %d on %s: %v", a.Task, a.Executor, a.Allowed)
 	case ExecutorExcluded:

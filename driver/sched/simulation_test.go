@@ -49,7 +49,8 @@ func TestSimulation(t *testing.T) {
 	for name, n := range map[string]int{
 		"tasks": total.tasks, "failures": total.failures, "fetch failures": total.fetches, "lost executors": total.lost, "jobs that succeed": total.succeeded,
 		"jobs that fail": total.failed, "results from zombies": total.zombies, "shared stages": total.shared, "second copies": total.speculative,
-		"exclusions": total.excluded, "commits denied": total.denied,
+		"exclusions": total.excluded, "commits denied": total.denied, "barriers passed": total.barriers, "barrier stages that succeed": total.gangs,
+		"barrier stages that run again": total.disbanded,
 	} {
 		if n < 20 {
 			t.Errorf("only %d %s in all simulations", n, name)
@@ -59,7 +60,7 @@ func TestSimulation(t *testing.T) {
 }
 
 type tally struct {
-	tasks, failures, fetches, lost, succeeded, failed, zombies, shared, speculative, excluded, denied int
+	tasks, failures, fetches, lost, succeeded, failed, zombies, shared, speculative, excluded, denied, barriers, gangs, disbanded int
 }
 
 func (a *tally) add(b tally) {
@@ -74,13 +75,19 @@ func (a *tally) add(b tally) {
 	a.speculative += b.speculative
 	a.excluded += b.excluded
 	a.denied += b.denied
+	a.barriers += b.barriers
+	a.gangs += b.gangs
+	a.disbanded += b.disbanded
 }
 
 // simNode is a dataset of a random lineage.
 type simNode struct {
 	id, partitions int
 	edges          []plan.Edge
+	barrier        bool
 }
+
+func (n *simNode) Barrier() bool { return n.barrier }
 
 func (n *simNode) ID() int            { return n.id }
 func (n *simNode) Partitions() int    { return n.partitions }
@@ -97,6 +104,17 @@ type simTask struct {
 	LaunchTask
 	stage *plan.Stage
 	reads map[int][]shuffle.Output // what the driver told the attempt about each shuffle it may read
+
+	passed            int // barriers
+	atBarrier, killed bool
+}
+
+// rounds is how many barriers each task of a stage comes to.
+func (t *simTask) rounds() int {
+	if !t.stage.Barrier {
+		return 0
+	}
+	return 1 + t.stage.ID%2
 }
 
 type simJob struct {
@@ -130,6 +148,10 @@ type simulation struct {
 	commits   map[[2]int]TaskID
 	excluded  map[string]time.Time // until when executors get no tasks
 	tally     tally
+
+	gangs    map[[2]int]int // by stage and attempt: how many tasks are launched together
+	launched map[[2]int]int // by the same, in the current event
+	accepted map[[2]int]int
 }
 
 func newSimulation(seed uint64) *simulation {
@@ -138,8 +160,9 @@ func newSimulation(seed uint64) *simulation {
 		seed: seed, rng: rng, set: Defaults(), now: time.Unix(1e9, 0), chaos: true, trouble: seed%8 != 0,
 		cached: map[int]bool{}, executors: map[string]*simExecutor{}, servers: map[string]bool{}, tasks: map[TaskID]*simTask{},
 		active: map[int]int{}, reads: map[[2]int]map[int][]shuffle.Output{}, jobs: map[int]*simJob{}, commits: map[[2]int]TaskID{},
-		excluded: map[string]time.Time{},
+		excluded: map[string]time.Time{}, gangs: map[[2]int]int{},
 	}
+	barriers := rand.New(rand.NewPCG(seed, 2))
 	if rng.IntN(2) == 0 {
 		sim.set.Mode = FAIR
 		sim.set.Pools = []PoolSpec{{Name: "a", Weight: 2, MinShare: 1}, {Name: "b", Weight: 1, Mode: FAIR}}
@@ -148,6 +171,9 @@ func newSimulation(seed uint64) *simulation {
 	sim.set.Speculation.Enabled = rng.IntN(2) == 0
 	sim.set.Speculation.Quantile = 0.5
 	sim.set.Exclusion.Enabled = rng.IntN(3) == 0
+	if sim.trouble {
+		sim.set.Barrier.Timeout = 2 * time.Second
+	}
 	sim.s = New(sim.set)
 	for i := range 2 + rng.IntN(6) {
 		n := &simNode{id: i, partitions: 1 + rng.IntN(6)}
@@ -160,6 +186,7 @@ func newSimulation(seed uint64) *simulation {
 			}
 		}
 		sim.cached[i] = rng.IntN(6) == 0
+		n.barrier = seed%3 == 0 && barriers.IntN(3) == 0
 		sim.nodes = append(sim.nodes, n)
 	}
 	return sim
@@ -199,7 +226,7 @@ func (sim *simulation) run() error {
 		}
 	}
 	s := sim.s
-	if n := len(s.byShuffle) + len(s.sets) + len(s.tasks) + len(s.commits) + len(s.stale) + len(s.resubmit) + s.pending; n > 0 {
+	if n := len(s.byShuffle) + len(s.sets) + len(s.tasks) + len(s.commits) + len(s.stale) + len(s.resubmit) + len(s.gangs) + len(s.held) + s.pending; n > 0 || s.reserved != nil {
 		return fmt.Errorf("all jobs have ended, and %d stages, %d task sets, %d tasks, %d commits, %d pending are on the books",
 			len(s.byShuffle), len(s.sets), len(s.tasks), len(s.commits), s.pending)
 	}
@@ -258,8 +285,13 @@ func (sim *simulation) step() error {
 
 // settle ends what is under way without further trouble.
 func (sim *simulation) settle() error {
+	for _, id := range slices.Sorted(maps.Keys(sim.tasks)) {
+		if t := sim.tasks[id]; !t.atBarrier || t.killed {
+			return sim.finish(id)
+		}
+	}
 	if len(sim.tasks) > 0 {
-		return sim.finish(slices.Min(slices.Collect(maps.Keys(sim.tasks))))
+		return errors.New("all running tasks wait at barriers")
 	}
 	if len(sim.executors) == 0 || sim.set.Exclusion.Enabled && sim.rng.IntN(10) == 0 {
 		if err := sim.addExecutor(); err != nil {
@@ -278,7 +310,7 @@ func (sim *simulation) tick() error {
 		}
 		return nil
 	}
-	if at.After(sim.now) {
+	if at.After(sim.now) && (sim.trouble || at.Sub(sim.now) < 24*time.Hour) { // else all wait for what is about to come to a barrier
 		sim.now = at
 	}
 	return sim.handle(Tick{})
@@ -333,6 +365,10 @@ func (sim *simulation) submit() error {
 		opts.Partitions = []int{sim.rng.IntN(target.partitions)}
 	}
 	p := plan.New(target, opts)
+	if p.Result().Barrier && opts.Partitions != nil {
+		opts.Partitions = nil // as the driver has it
+		p = plan.New(target, opts)
+	}
 	sim.nextStage += len(p.Stages)
 	for _, st := range p.Stages {
 		if st.Shuffle != plan.Result && sim.s.byShuffle[st.Shuffle] != nil {
@@ -373,7 +409,16 @@ func (sim *simulation) finish(id TaskID) error {
 	if !sim.chaos || !sim.trouble {
 		r = 99
 	}
+	if t.passed < t.rounds() && !t.killed && r >= 6 {
+		if t.atBarrier {
+			return nil
+		}
+		t.atBarrier = true
+		return sim.handle(BarrierReached{Task: id, Round: t.passed, Gather: t.passed == 1, Message: []byte(strconv.Itoa(t.Partition))})
+	}
 	switch {
+	case t.atBarrier && t.killed:
+		report.Outcome = Killed
 	case r < 12:
 		report.Outcome = Failed
 		sim.tally.failures++
@@ -425,12 +470,20 @@ func (sim *simulation) handle(event Event) error {
 	if os.Getenv("SPARK_GO_SEED") != "" {
 		sim.log = append(sim.log, fmt.Sprintf("%v %T%+v", sim.now.Sub(time.Unix(1e9, 0)), event, event))
 	}
+	sim.launched, sim.accepted = map[[2]int]int{}, map[[2]int]int{}
 	for _, a := range sim.s.Handle(sim.now, event) {
 		if os.Getenv("SPARK_GO_SEED") != "" {
 			sim.log = append(sim.log, "> "+show(a))
 		}
 		if err := sim.act(event, a); err != nil {
 			return fmt.Errorf("%T%+v: %s: %w", event, event, show(a), err)
+		}
+	}
+	for _, some := range []map[[2]int]int{sim.launched, sim.accepted} {
+		for key, n := range some {
+			if want := sim.gangs[key]; n != want {
+				return fmt.Errorf("after %T%+v: %d tasks of barrier stage %v, want all %d or none", event, event, n, key, want)
+			}
 		}
 	}
 	if err := sim.s.verify(); err != nil {
@@ -466,6 +519,9 @@ func (sim *simulation) act(event Event, a Action) error {
 		if sim.active[a.Stage.ID] != a.Attempt {
 			return errors.New("the attempt is not active")
 		}
+		if a.Err == nil && a.Stage.Barrier {
+			sim.tally.gangs++
+		}
 		delete(sim.active, a.Stage.ID)
 	case LaunchTask:
 		x := sim.executors[a.Executor]
@@ -493,10 +549,53 @@ func (sim *simulation) act(event Event, a Action) error {
 		t.stage = sim.s.tasks[a.Task].set.stage.Stage
 		sim.tasks[a.Task] = t
 		sim.tally.tasks++
+		if t.stage.Barrier {
+			sim.launched[[2]int{a.Stage, a.StageAttempt}]++
+			if a.Speculative || a.Attempt > 0 {
+				return errors.New("a task of a barrier stage has a second attempt")
+			}
+		}
 		if a.Speculative {
 			sim.tally.speculative++
 		}
+	case KillTask:
+		if t := sim.tasks[a.Task]; t != nil {
+			t.killed = true
+		}
+	case GangLaunched:
+		for _, t := range sim.tasks {
+			if t.Stage == a.Stage && !t.killed {
+				return fmt.Errorf("task %d of attempt %d still runs", t.Task, t.StageAttempt)
+			}
+		}
+		if a.Attempt > 0 {
+			sim.tally.disbanded++
+		}
+		sim.gangs[[2]int{a.Stage, a.Attempt}] = len(a.Members)
+	case BarrierPassed:
+		for _, id := range a.Tasks {
+			t := sim.tasks[id]
+			if t == nil || !t.atBarrier || t.passed != a.Round || t.Executor != a.Executor || a.Err != nil {
+				return errors.New("the task does not wait at this barrier")
+			}
+			for _, o := range sim.tasks {
+				if o.Stage == t.Stage && o.StageAttempt == t.StageAttempt && o.passed == a.Round && !o.atBarrier {
+					return fmt.Errorf("task %d has not come", o.Task)
+				}
+			}
+			if a.Round == 1 && (len(a.Messages) != sim.gangs[[2]int{t.Stage, t.StageAttempt}] || string(a.Messages[t.Partition]) != strconv.Itoa(t.Partition)) {
+				return fmt.Errorf("messages %q", a.Messages)
+			}
+		}
+		for _, id := range a.Tasks {
+			sim.tasks[id].passed++
+			sim.tasks[id].atBarrier = false
+		}
+		sim.tally.barriers++
 	case TaskEnded:
+		if _, gang := sim.gangs[[2]int{a.Stage, a.StageAttempt}]; gang && a.Accepted {
+			sim.accepted[[2]int{a.Stage, a.StageAttempt}]++
+		}
 		if e, ok := event.(TaskFinished); ok && e.Task == a.Task && a.Accepted {
 			if attempt, ok := sim.active[a.Stage]; !ok || attempt != a.StageAttempt {
 				sim.tally.zombies++
@@ -520,7 +619,8 @@ func (sim *simulation) act(event Event, a Action) error {
 		if a.Err == nil && j.left > 0 {
 			return fmt.Errorf("%d results are missing", j.left)
 		}
-		if a.Err != nil && !sim.trouble {
+		var slots *SlotsError
+		if a.Err != nil && !sim.trouble && !errors.As(a.Err, &slots) {
 			return errors.New("the job failed without trouble")
 		}
 		if a.Err == nil {

@@ -24,7 +24,7 @@ func (s *Scheduler) speculate() {
 	rule := s.set.Speculation
 	for _, ts := range s.sets {
 		n := len(ts.tasks)
-		if n == 1 || ts.stale || len(ts.running) == 0 || ts.durations.len() < max(int(rule.Quantile*float64(n)), 1) {
+		if n == 1 || ts.stale || ts.gang != nil || len(ts.running) == 0 || ts.durations.len() < max(int(rule.Quantile*float64(n)), 1) {
 			continue
 		}
 		slow := max(time.Duration(rule.Multiplier*float64(ts.durations.median())), rule.MinRuntime)

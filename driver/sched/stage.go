@@ -18,6 +18,7 @@ type job struct {
 	stages    []*stage // all that it may need
 	done      []bool   // by partition: its result was handed on, or is not wanted
 	remaining int      // partitions whose result is wanted and was not handed on
+	check     slotCheck
 }
 
 // stage is a stage that some job may need. It is idle, waiting for parents, or has an active attempt.
@@ -36,7 +37,7 @@ type stage struct {
 	gone     bool     // no job needs it any more
 	active   *taskSet // the current attempt, or nil
 	attempts int      // submitted so far
-	failures int      // attempts in a row that a fetch failure ended
+	failures int      // attempts in a row that a fetch failure ended, of a barrier stage any failure
 	sets     []*taskSet
 }
 
@@ -63,7 +64,9 @@ func (s *Scheduler) jobSubmitted(e *JobSubmitted) {
 	}
 	s.jobs[j.id] = j
 	s.addStages(j, e.Plan)
-	s.later(j.result)
+	if !s.hold(j) {
+		s.later(j.result)
+	}
 }
 
 // addStages finds the stages of a plan among those of other jobs or makes them, and makes them and all before them the job's.
@@ -158,6 +161,10 @@ func (s *Scheduler) start(st *stage) {
 		s.completed(st)
 		return
 	}
+	if st.Barrier && !st.isResult() && len(parts) < st.Tasks { // its tasks run together or not at all
+		s.outputsLost(s.outputs.dropAll(st.Shuffle))
+		parts = s.missing(st)
+	}
 	jobs := make([]int, len(st.jobs))
 	for i, j := range st.jobs {
 		jobs[i] = j.id
@@ -193,6 +200,9 @@ func (s *Scheduler) endAttempt(st *stage, err error) {
 	s.dequeue(ts)
 	s.pending -= ts.pending
 	s.sets = slices.DeleteFunc(s.sets, func(o *taskSet) bool { return o == ts })
+	if ts.gang != nil {
+		s.disband(ts, err)
+	}
 	s.emit(StageCompleted{Stage: st.Stage, Attempt: ts.attempt, Err: err})
 }
 
@@ -257,6 +267,7 @@ func (s *Scheduler) abort(st *stage, err error) {
 // finishJob ends a job and stops those of its stages that no other job needs.
 func (s *Scheduler) finishJob(j *job, err error) {
 	delete(s.jobs, j.id)
+	s.held = slices.DeleteFunc(s.held, func(o *job) bool { return o == j })
 	reason := "the job is done"
 	if err != nil {
 		reason = err.Error()

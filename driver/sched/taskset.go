@@ -39,6 +39,7 @@ type taskSet struct {
 
 	spec      []int // running tasks that want a second copy
 	durations median
+	gang      *gang          // of a barrier stage; nil for others
 	excluded  *setExclusions // nil while nothing failed, or without exclusion
 	// stuckSince is when a set that is barred from all free slots began to wait for other ones; -1 while it is not.
 	stuckSince time.Duration
@@ -100,6 +101,10 @@ func (s *Scheduler) newTaskSet(st *stage, parts []int) *taskSet {
 		}
 	}
 	st.active = ts
+	if st.Barrier {
+		ts.gang = &gang{arrived: make([]bool, len(parts)), messages: make([][]byte, len(parts))}
+		s.gangs = append(s.gangs, ts)
+	}
 	s.findPlaces(ts)
 	for i := len(parts) - 1; i >= 0; i-- { // lists are taken from their end: lower partitions go first
 		s.pend(ts, i)

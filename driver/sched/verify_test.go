@@ -3,6 +3,7 @@ package sched
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // verify holds the scheduler's books against each other. It looks at everything, so it is for tests alone.
@@ -38,15 +39,23 @@ func (s *Scheduler) verify() error {
 			if !st.done {
 				remaining++
 				complain(st.pending || st.copies != nil, "task %d of stage %d.%d is neither pending nor running nor done", i, ts.stage.ID, ts.attempt)
-			} else if !ts.stage.isResult() {
+			} else if !ts.stage.isResult() && ts.gang == nil {
 				complain(s.outputs.has(ts.stage.Shuffle, ts.partition(i)), "task %d of stage %d is done and has no output", i, ts.stage.ID)
 			}
 		}
 		complain(ts.active() && !ts.stage.gone, "stage %d.%d is on the books and not active", ts.stage.ID, ts.attempt)
 		complain(p == ts.pending && remaining == ts.remaining, "stage %d: %d pending, %d remaining, counted %d and %d", ts.stage.ID, p, remaining, ts.pending, ts.remaining)
-		complain(ts.queued == (ts.pending > 0 || len(ts.spec) > 0), "stage %d: queued %v with %d pending", ts.stage.ID, ts.queued, ts.pending)
+		complain(ts.queued == (ts.gang == nil && (ts.pending > 0 || len(ts.spec) > 0)), "stage %d: queued %v with %d pending", ts.stage.ID, ts.queued, ts.pending)
 		complain(remaining > 0, "stage %d.%d has nothing to do and goes on", ts.stage.ID, ts.attempt)
 		pending += p
+		if ts.gang != nil {
+			complain(p == 0 || p == len(ts.tasks) && len(ts.running) == 0, "barrier stage %d: %d of %d tasks are pending", ts.stage.ID, p, len(ts.tasks))
+			complain(len(ts.gang.held)+remaining == len(ts.tasks), "barrier stage %d: %d tasks remain and %d are held", ts.stage.ID, remaining, len(ts.gang.held))
+			complain(slices.Contains(s.gangs, ts), "barrier stage %d is not among the gangs", ts.stage.ID)
+		}
+	}
+	for _, ts := range s.gangs {
+		complain(ts.active(), "barrier stage %d.%d is among the gangs and not active", ts.stage.ID, ts.attempt)
 	}
 	complain(pending == s.pending, "%d tasks pending, counted %d", pending, s.pending)
 	for _, j := range s.jobs {
@@ -60,7 +69,7 @@ func (s *Scheduler) verify() error {
 			}
 			complain(ok && st.active == nil, "stage %d waits for nothing", st.ID)
 		}
-		complain(j.result.waiting || j.result.active != nil, "job %d does not go on", j.id)
+		complain(j.result.waiting || j.result.active != nil || slices.Contains(s.held, j), "job %d does not go on", j.id)
 	}
 	for id, st := range s.byShuffle {
 		complain(len(st.jobs) > 0 && !st.gone && st.Shuffle == id, "stage %d is registered and nobody needs it", st.ID)

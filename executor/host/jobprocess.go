@@ -132,8 +132,9 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 	if s.runner, err = newRunner(RunnerConfig{
 		Executor: spec.Executor, Host: spec.Host, Cores: spec.Cores, MemoryBytes: spec.Memory, Location: spec.Location, Fetcher: client,
 		Client: client, SpillRoot: spec.SpillRoot, Settings: accepted.Settings, Report: s.report,
-		AskCommit: func(id int64) { _ = conn.Send(&protocol.CommitRequest{ID: id}) }, // without a connection the process ends
-		Updates:   func(u []protocol.BlockUpdate) { _ = conn.Send(&protocol.BlockUpdates{Updates: u}) },
+		AskCommit:  func(id int64) { _ = conn.Send(&protocol.CommitRequest{ID: id}) }, // without a connection the process ends
+		AskBarrier: func(m protocol.BarrierRequest) { _ = conn.Send(&m) },
+		Updates:    func(u []protocol.BlockUpdate) { _ = conn.Send(&protocol.BlockUpdates{Updates: u}) },
 	}); err != nil {
 		return fmt.Errorf("make the task runner: %w", err)
 	}
@@ -171,6 +172,8 @@ func (s *session) receive() error {
 			s.runner.Kill(m.ID, m.Reason)
 		case *protocol.CommitAnswer:
 			s.runner.AnswerCommit(m.ID, m.Allowed)
+		case *protocol.BarrierAnswer:
+			s.runner.AnswerBarrier(*m)
 		case *protocol.Remove:
 			if m.Kind == protocol.RemoveStage {
 				s.mu.Lock()

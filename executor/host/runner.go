@@ -20,6 +20,8 @@ type Runner interface {
 	Kill(id int64, reason string)
 	// AnswerCommit answers RunnerConfig.AskCommit.
 	AnswerCommit(id int64, allowed bool)
+	// AnswerBarrier answers RunnerConfig.AskBarrier, for several tasks at once.
+	AnswerBarrier(m protocol.BarrierAnswer)
 	// Remove cleans up stages, datasets and broadcasts. Map outputs are removed by the host.
 	Remove(r protocol.Remove)
 	// Close ends all tasks and frees what the runner holds.
@@ -49,6 +51,8 @@ type RunnerConfig struct {
 	Report func(protocol.TaskResult)
 	// AskCommit asks the driver whether a task may publish its output; Runner.AnswerCommit has the answer.
 	AskCommit func(id int64)
+	// AskBarrier tells the driver that a task waits for the others of its stage; Runner.AnswerBarrier says when all have come.
+	AskBarrier func(protocol.BarrierRequest)
 	// Updates tells of cached blocks that came or went outside of a task.
 	Updates func([]protocol.BlockUpdate)
 }

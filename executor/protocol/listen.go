@@ -48,6 +48,19 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
+// MachineOf is the machine of an address, by name or IP address: "localhost" for sockets in the file system.
+func MachineOf(addr string) string {
+	network, address, _, err := splitAddr(addr)
+	if err != nil || network != "tcp" {
+		return "localhost"
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "localhost"
+	}
+	return host
+}
+
 // splitAddr takes an address apart: "unix:/path" or "tcp:host:port", with "tls+" before it if connections are encrypted. Others
 // than those of one machine must be.
 func splitAddr(addr string) (network, address string, encrypted bool, err error) {

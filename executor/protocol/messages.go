@@ -41,6 +41,8 @@ const (
 	kindDecommission
 	kindCopy
 	kindCopied
+	kindBarrierRequest
+	kindBarrierAnswer
 	kindEnd
 )
 
@@ -87,6 +89,10 @@ func newMessage(k kind) Message {
 		return new(Copy)
 	case kindCopied:
 		return new(Copied)
+	case kindBarrierRequest:
+		return new(BarrierRequest)
+	case kindBarrierAnswer:
+		return new(BarrierAnswer)
 	}
 	return nil
 }
@@ -152,6 +158,22 @@ type CommitRequest struct {
 type CommitAnswer struct {
 	ID      int64
 	Allowed bool
+}
+
+// BarrierRequest says that a task of a barrier stage waits for the others; answered by BarrierAnswer when all of them do.
+type BarrierRequest struct {
+	ID      int64
+	Round   int    // how many barriers the task has passed
+	Gather  bool   // it wants the messages of all tasks
+	Message []byte // its own
+}
+
+// BarrierAnswer lets the tasks of an executor go on: all tasks of their stage have come.
+type BarrierAnswer struct {
+	IDs      []int64
+	Round    int
+	Messages [][]byte // with BarrierRequest.Gather: of all tasks of the stage, by partition
+	Error    string   // why the tasks cannot meet others
 }
 
 // TaskResults reports the ends of task attempts.
@@ -281,6 +303,8 @@ func (*CommitAnswer) kind() kind     { return kindCommitAnswer }
 func (*Decommission) kind() kind     { return kindDecommission }
 func (*Copy) kind() kind             { return kindCopy }
 func (*Copied) kind() kind           { return kindCopied }
+func (*BarrierRequest) kind() kind   { return kindBarrierRequest }
+func (*BarrierAnswer) kind() kind    { return kindBarrierAnswer }
 
 func (m *RegisterHost) write(w *writer) {
 	w.string(m.Host)
@@ -358,6 +382,12 @@ func (m *StageBinary) write(w *writer) {
 		}
 	}
 	w.strings(m.Properties)
+	w.uint(uint64(len(m.Gang)))
+	for _, g := range m.Gang {
+		w.string(g.Executor)
+		w.string(g.Address)
+	}
+	w.int64(m.MaxMessage)
 }
 
 func (m *StageBinary) read(r *reader) {
@@ -373,6 +403,8 @@ func (m *StageBinary) read(r *reader) {
 		}
 	}
 	m.Properties = r.strings()
+	m.Gang = list(r, 2, func(r *reader) Member { return Member{Executor: r.string(), Address: r.string()} })
+	m.MaxMessage = r.int64()
 }
 
 func (m *LaunchTasks) write(w *writer) {
@@ -656,3 +688,30 @@ func (m *Copied) write(w *writer) {
 }
 
 func (m *Copied) read(r *reader) { *m = Copied{ID: r.int64(), Gone: r.bool(), Error: r.string()} }
+func (m *BarrierRequest) write(w *writer) {
+	w.int64(m.ID)
+	w.int(m.Round)
+	w.bool(m.Gather)
+	w.bytes(m.Message)
+}
+
+func (m *BarrierRequest) read(r *reader) {
+	*m = BarrierRequest{ID: r.int64(), Round: r.int(), Gather: r.bool(), Message: r.bytes()}
+}
+
+func (m *BarrierAnswer) write(w *writer) {
+	w.uint(uint64(len(m.IDs)))
+	for _, id := range m.IDs {
+		w.int64(id)
+	}
+	w.int(m.Round)
+	w.uint(uint64(len(m.Messages)))
+	for _, b := range m.Messages {
+		w.bytes(b)
+	}
+	w.string(m.Error)
+}
+
+func (m *BarrierAnswer) read(r *reader) {
+	*m = BarrierAnswer{IDs: list(r, 1, (*reader).int64), Round: r.int(), Messages: list(r, 1, (*reader).bytes), Error: r.string()}
+}

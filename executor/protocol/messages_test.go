@@ -52,7 +52,7 @@ func samples() []Message {
 		&Heartbeat{Running: []int64{1, 2, -3}, Heap: 4, Mapped: 5}, &Heartbeat{},
 		&StageBinary{
 			Key: StageKey{1, 2}, Job: 3, Program: []byte("program"), Inputs: map[int][]shuffle.Output{5: outputs, 2: nil, 9: outputs[:1]},
-			Properties: map[string]string{"spark.job.description": "x"},
+			Properties: map[string]string{"spark.job.description": "x"}, Gang: []Member{{"0.1", "localhost"}, {"1.1", "10.0.0.1"}}, MaxMessage: 1 << 20,
 		}, &StageBinary{},
 		&LaunchTasks{Tasks: []TaskDesc{{ID: 1, Stage: StageKey{2, 3}, Partition: 4, Attempt: 5, Splits: []byte("s")}, {}}}, &LaunchTasks{},
 		&KillTask{ID: 5, Reason: "late"}, &KillTask{},
@@ -68,6 +68,8 @@ func samples() []Message {
 		&Decommission{Reason: "power"}, &Decommission{},
 		&Copy{ID: 9, Shuffle: 3, Output: &outputs[0]}, &Copy{ID: 10, Block: BlockID{1, 2}, Addr: "unix:/d"}, &Copy{},
 		&Copied{ID: 9, Gone: true, Error: "not there"}, &Copied{},
+		&BarrierRequest{ID: 9, Round: 3, Gather: true, Message: []byte("hello")}, &BarrierRequest{},
+		&BarrierAnswer{IDs: []int64{9, -10}, Round: 3, Messages: [][]byte{[]byte("a"), []byte("bc")}, Error: "no"}, &BarrierAnswer{},
 	}
 }
 

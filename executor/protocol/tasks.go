@@ -25,6 +25,13 @@ type StageBinary struct {
 	Program    []byte                   // the lineage up to the stage's border and what to do at it, as rdd.Program wrote it
 	Inputs     map[int][]shuffle.Output // the map outputs of every shuffle that the stage reads, in map order; without the shuffles of which some are missing
 	Properties map[string]string        // local properties of the job: description, pool, …
+	Gang       []Member                 // of a barrier stage: where its tasks run, by partition
+	MaxMessage int64                    // of a barrier stage: bytes that each task may bring to a barrier
+}
+
+// Member is where a task of a barrier stage runs.
+type Member struct {
+	Executor, Address string
 }
 
 // TaskDesc asks an executor to run one attempt of one task.
