@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"time"
 
 	"github.com/spark-go/spark-go/driver/cluster"
@@ -15,6 +14,7 @@ import (
 	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/shuffle"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 func newBackend(c *Context) (cluster.Backend, error) {
@@ -80,7 +80,7 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 	config := cluster.Config{
 		App: c.ApplicationName(), Executors: c.master.hosts, Cores: c.master.cores, Memory: c.master.memory, Settings: settings,
 		Heartbeat: c.conf.Duration("spark.executor.heartbeatInterval"), Timeout: c.conf.Duration("spark.network.timeout"),
-		MaxFrame: c.conf.Int("spark.rpc.message.maxSize") << 20, LocalDir: c.dir, Orphan: []string{c.dir},
+		MaxFrame: c.conf.Int("spark.rpc.message.maxSize") << 20, LocalDir: c.dir, MoreDirs: c.dirs[1:], Orphan: []string{c.dir},
 		SharedDisk: c.conf.Bool("spark.shuffle.readHostLocalDisk"), Bind: c.conf.Get("spark.driver.bindAddress"), Encrypt: c.conf.Bool("spark.network.crypto.enabled"),
 		Redact: c.conf.Redactor(),
 	}
@@ -109,22 +109,23 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 type localBackend struct {
 	ctx    *Context
 	runner *executor.Runner
-	dir    string
+	dirs   *disk.Dirs // of map outputs
 	handle func(cluster.Event)
 }
 
 const localExecutor = "driver"
 
 func newLocalBackend(c *Context) (*localBackend, error) {
-	b := &localBackend{ctx: c, dir: filepath.Join(c.dir, "shuffle")}
+	dirs := disk.New(c.dirs...)
+	b := &localBackend{ctx: c, dirs: dirs.Sub("shuffle")}
 	settings := map[string]string{}
 	for _, key := range executor.SettingKeys {
 		settings[key] = c.Setting(key)
 	}
 	cfg := executor.Settings(settings)
 	cfg.Memory = executor.Share(c.conf.Bytes("spark.driver.memory"), settings)
-	cfg.Location = shuffle.Location{Executor: localExecutor, Host: c.appID, Dir: b.dir}
-	cfg.LocalDir = c.dir
+	cfg.Location = shuffle.Location{Executor: localExecutor, Host: c.appID, Dir: b.dirs.Paths()[0]}
+	cfg.Outputs, cfg.Spills = b.dirs, dirs
 	cfg.Broadcasts = c
 	cfg.File = c.taskFile
 	cfg.Report = func(r protocol.TaskResult) {
@@ -177,7 +178,9 @@ func (b *localBackend) AnswerBarrier(_ string, m protocol.BarrierAnswer) error {
 
 func (b *localBackend) Remove(r protocol.Remove) {
 	if r.Kind == protocol.RemoveShuffle {
-		_ = shuffle.RemoveShuffle(b.dir, r.ID)
+		for _, dir := range b.dirs.Paths() {
+			_ = shuffle.RemoveShuffle(dir, r.ID)
+		}
 		return
 	}
 	b.runner.Remove(r)

@@ -26,8 +26,9 @@ type Context struct {
 	conf      *conf.Conf
 	master    master
 	appID     string
-	root      *host.Root // the application's private directory, removed by Stop
-	dir       string     // of root
+	roots     []*host.Root // the application's private directories, one in each directory of spark.local.dir, removed by Stop
+	dirs      []string     // of roots
+	dir       string       // the first of them
 	backend   cluster.Backend
 	loop      *loop
 	events    eventBus
@@ -127,10 +128,13 @@ func start(options []Option) (*Context, error) {
 	if c.files, err = shareFiles(settings.Get("spark.files")); err != nil {
 		return c, err
 	}
-	if c.root, err = makeAppDir(settings.Get("spark.local.dir")); err != nil {
+	if c.roots, err = makeAppDirs(settings.Get("spark.local.dir")); err != nil {
 		return c, err
 	}
-	c.dir = c.root.Dir
+	for _, r := range c.roots {
+		c.dirs = append(c.dirs, r.Dir)
+	}
+	c.dir = c.dirs[0]
 	c.appID = filepath.Base(c.dir)
 	if c.keeping, err = keep(c); err != nil {
 		return c, err
@@ -183,8 +187,8 @@ func (c *Context) stop() {
 			f()
 		}
 		c.keeping.close(well)
-		if c.root != nil {
-			if err := c.root.Remove(); err != nil {
+		for _, r := range c.roots {
+			if err := r.Remove(); err != nil {
 				slog.Warn("files of the application are left", "error", err)
 			}
 		}

@@ -251,7 +251,7 @@ func (l *loop) act(a sched.Action) {
 		slog.Info("map outputs were lost and will be computed again", "shuffle", a.Shuffle, "outputs", len(a.Maps))
 		l.ctx.keeping.lost(a.Shuffle, a.Maps)
 	case sched.ExecutorExcluded:
-		slog.Warn("an executor is excluded because tasks failed on it", "executor", a.Executor, "until", a.Until)
+		slog.Warn("an executor gets no tasks for a while, because tasks failed on it", "executor", a.Executor, "until", a.Until)
 	case sched.GangLaunched:
 		l.gather(a)
 	case sched.BarrierPassed:
@@ -297,7 +297,7 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 	case protocol.CommitDenied:
 		e.Outcome, e.Err = sched.CommitDenied, errors.New(r.Error)
 	default:
-		e.Outcome, e.Err = sched.Failed, errors.New(r.Error)
+		e.Outcome, e.Err, e.DiskFull = sched.Failed, errors.New(r.Error), r.Outcome == protocol.DiskFull
 	}
 	l.handle(e)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 func TestMemoryIsShared(t *testing.T) {
@@ -58,7 +59,7 @@ func TestMemoryIsShared(t *testing.T) {
 func block(n int64, spill bool) rdd.Block {
 	b := rdd.Block{Rows: [][]byte{make([]byte, n)}, Memory: n}
 	if spill {
-		b.Spills, b.Write = true, func(_ any, path string) (int64, error) { return n, os.WriteFile(path, make([]byte, n), 0o600) }
+		b.Spills, b.Write = true, func(_ any, f io.Writer) (int64, error) { k, err := f.Write(make([]byte, n)); return int64(k), err }
 	}
 	return b
 }
@@ -67,7 +68,7 @@ func TestStoreEvictsTheOldest(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "blocks")
 	m := NewMemory(1000, 0.2)
 	changes := map[protocol.BlockID]protocol.BlockUpdate{}
-	s := NewStore(m, dir, func(u protocol.BlockUpdate) { changes[u.ID] = u })
+	s := NewStore(m, disk.New(dir), func(u protocol.BlockUpdate) { changes[u.ID] = u })
 	put := func(dataset int, n int64, spill bool) bool {
 		if !s.Reserve(dataset, n) {
 			return false
@@ -165,7 +166,7 @@ func TestFilesAreFetchedOnceAndChecked(t *testing.T) {
 	}}
 	client, addr := serve(t, s)
 	dir := filepath.Join(t.TempDir(), "files")
-	f := newFiles(client, addr, dir)
+	f := newFiles(client, addr, disk.New(dir))
 	var tasks sync.WaitGroup
 	for range 8 {
 		tasks.Go(func() {

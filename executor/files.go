@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
 	"github.com/spark-go/spark-go/executor/blocks"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // A file of spark.files travels as two named blocks: "filehead/NAME" is its length and CRC-32C as text, "file/NAME" its contents.
@@ -47,7 +47,7 @@ func FileHead(size int64, sum uint32) string { return fmt.Sprintf("%d %08x", siz
 type files struct {
 	client *blocks.Client
 	addr   string
-	dir    string
+	dirs   *disk.Dirs
 
 	mu    sync.Mutex
 	known map[string]*sharedFile
@@ -58,8 +58,8 @@ type sharedFile struct {
 	path string
 }
 
-func newFiles(client *blocks.Client, addr, dir string) *files {
-	return &files{client: client, addr: addr, dir: dir, known: map[string]*sharedFile{}}
+func newFiles(client *blocks.Client, addr string, dirs *disk.Dirs) *files {
+	return &files{client: client, addr: addr, dirs: dirs, known: map[string]*sharedFile{}}
 }
 
 // get is where the process's copy of a file lies: the first task that asks fetches it for all.
@@ -110,11 +110,7 @@ func (f *files) fetch(ctx context.Context, name string) (path string, err error)
 		return "", err
 	}
 	defer r.Close()
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return "", fmt.Errorf("make the directory of shared files: %w: set spark.local.dir to a place that can be written", err)
-	}
-	target := filepath.Join(f.dir, name)
-	out, err := os.OpenFile(target, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	out, err := f.dirs.Create("shared file", name)
 	if err != nil {
 		return "", err
 	}
@@ -123,7 +119,7 @@ func (f *files) fetch(ctx context.Context, name string) (path string, err error)
 			err = cerr
 		}
 		if err != nil {
-			os.Remove(target)
+			out.Remove()
 		}
 	}()
 	h := crc32.New(castagnoli)
@@ -134,5 +130,5 @@ func (f *files) fetch(ctx context.Context, name string) (path string, err error)
 	if copied != size || h.Sum32() != sum {
 		return "", fmt.Errorf("%d bytes with checksum %08x arrived, not %d with %08x: the file may have changed since the application started", copied, h.Sum32(), size, sum)
 	}
-	return target, nil
+	return out.Name(), nil
 }

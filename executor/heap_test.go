@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // What is alive and in no book is taken off what is granted.
@@ -53,7 +54,7 @@ func TestHeapLimitsTheBudget(t *testing.T) {
 // What cannot be divided gets more than a task's share, and evicts cached blocks that are protected from others.
 func TestWholeMemory(t *testing.T) {
 	m := NewMemory(1000, 0.5)
-	s := NewStore(m, t.TempDir(), func(protocol.BlockUpdate) {})
+	s := NewStore(m, disk.New(t.TempDir()), func(protocol.BlockUpdate) {})
 	defer s.Close()
 	s.Reserve(1, 400)
 	s.Put(1, 0, block(400, false))
@@ -75,7 +76,7 @@ var retained [][]byte
 // The heap of this process is looked at after each collection, and cached blocks make way for what is in no book.
 func TestWatchHeap(t *testing.T) {
 	m := NewMemory(64<<20, 0.5)
-	s := NewStore(m, t.TempDir(), func(protocol.BlockUpdate) {})
+	s := NewStore(m, disk.New(t.TempDir()), func(protocol.BlockUpdate) {})
 	defer s.Close()
 	s.Reserve(1, 32<<20)
 	s.Put(1, 0, block(32<<20, false))

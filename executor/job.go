@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"path/filepath"
 	"time"
 
 	"github.com/spark-go/spark-go/executor/blocks"
@@ -25,11 +24,11 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	cfg := Settings(c.Settings)
 	cfg.Memory = Share(c.MemoryBytes, c.Settings)
 	cfg.Location = c.Location
-	cfg.LocalDir = c.SpillRoot
+	cfg.Outputs, cfg.Spills = c.Outputs, c.Spills
 	cfg.Fetcher = c.Fetcher
 	b := newBroadcasts(c.Client, c.Settings[DriverBlocks])
 	cfg.Broadcasts = b
-	cfg.File = newFiles(c.Client, c.Settings[DriverBlocks], filepath.Join(c.SpillRoot, "files")).get
+	cfg.File = newFiles(c.Client, c.Settings[DriverBlocks], c.Spills.Sub("files")).get
 	cfg.Report = c.Report
 	cfg.Updates = c.Updates
 	cfg.AskCommit = c.AskCommit

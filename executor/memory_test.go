@@ -6,6 +6,7 @@ import (
 
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // The memory that structures need not ask for stays a small part of small budgets.
@@ -20,7 +21,7 @@ func TestFloor(t *testing.T) {
 // An update of no bytes means that a block is gone: one without rows must not look like that, in memory or on disk.
 func TestEmptyBlockIsReported(t *testing.T) {
 	var last protocol.BlockUpdate
-	s := NewStore(NewMemory(1<<20, 0.5), t.TempDir(), func(u protocol.BlockUpdate) { last = u })
+	s := NewStore(NewMemory(1<<20, 0.5), disk.New(t.TempDir()), func(u protocol.BlockUpdate) { last = u })
 	defer s.Close()
 	s.Put(1, 2, rdd.Block{Rows: []int64{}})
 	if last.Memory+last.Disk == 0 {

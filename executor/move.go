@@ -47,15 +47,15 @@ func (s *Store) open(id protocol.BlockID) (io.ReadCloser, int64, error) {
 		return nil, 0, fmt.Errorf("cached block %d of dataset %d: %w", id.Partition, id.Dataset, fs.ErrNotExist)
 	}
 	if b.File == "" {
-		path, err := s.TempFile(id.Dataset, id.Partition)
+		f, err := s.Create(id.Dataset, id.Partition)
 		if err != nil {
 			return nil, 0, err
 		}
-		defer os.Remove(path) // it lives on as long as it is open
-		if b.Disk, err = b.Write(b.Rows, path); err != nil {
+		defer f.Remove() // it lives on as long as it is open
+		if b.Disk, err = b.Write(b.Rows, f); err != nil {
 			return nil, 0, fmt.Errorf("write cached block %d of dataset %d: %w", id.Partition, id.Dataset, err)
 		}
-		b.File = path
+		b.File = f.Name()
 	}
 	f, err := os.Open(b.File)
 	if err != nil {
@@ -69,39 +69,33 @@ func (j *jobRunner) CopyBlock(ctx context.Context, id protocol.BlockID, addr str
 	if _, ok := j.store.Get(id.Dataset, id.Partition); ok {
 		return nil
 	}
-	path, err := j.store.TempFile(id.Dataset, id.Partition)
+	f, err := j.store.Create(id.Dataset, id.Partition)
 	if err != nil {
 		return err
 	}
-	n, err := j.download(ctx, addr, blockName(id), path)
+	n, err := j.download(ctx, addr, blockName(id), f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
 	if err == nil {
-		err = rdd.CheckBlock(path)
+		err = rdd.CheckBlock(f.Name())
 	}
 	if err != nil {
-		os.Remove(path)
+		f.Remove()
 		return fmt.Errorf("copy cached block %d of dataset %d: %w", id.Partition, id.Dataset, err)
 	}
-	j.store.Put(id.Dataset, id.Partition, rdd.Block{File: path, Disk: n})
+	j.store.Put(id.Dataset, id.Partition, rdd.Block{File: f.Name(), Disk: n})
 	j.reportBlocks()
 	return nil
 }
 
-func (j *jobRunner) download(ctx context.Context, addr, name, path string) (n int64, err error) {
+func (j *jobRunner) download(ctx context.Context, addr, name string, to io.Writer) (n int64, err error) {
 	r, _, err := j.client.Open(ctx, addr, name)
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	return io.Copy(f, r)
+	return io.Copy(to, r)
 }
 
 // reportBlocks tells the driver at once of the blocks that came or went.

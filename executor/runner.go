@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -15,14 +13,16 @@ import (
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
 	"github.com/spark-go/spark-go/shuffle"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // Config is what a Runner needs.
 type Config struct {
 	Memory           int64            // the budget for execution and storage in bytes; required
 	StorageFraction  float64          // of Memory, protected for cached blocks; 0 means 0.5
-	Location         shuffle.Location // where this executor's map outputs lie; Dir is made when first needed
-	LocalDir         string           // of spills and cached blocks; required
+	Location         shuffle.Location // where this executor's map outputs lie; Dir is that of Outputs
+	Outputs          *disk.Dirs       // of map outputs; required
+	Spills           *disk.Dirs       // of spills and cached blocks; required
 	Compression      string           // of map outputs; empty means lz4
 	SpillCompression string           // of spills; empty means lz4
 	MaxBytesInFlight int64
@@ -71,14 +71,14 @@ func (e errKilled) Error() string { return "task killed: " + e.reason }
 
 // NewRunner makes a runner.
 func NewRunner(cfg Config) (*Runner, error) {
-	if cfg.Memory <= 0 || cfg.LocalDir == "" || cfg.Report == nil {
-		return nil, errors.New("executor: Memory, LocalDir and Report are required")
+	if cfg.Memory <= 0 || cfg.Outputs == nil || cfg.Spills == nil || cfg.Report == nil {
+		return nil, errors.New("executor: Memory, Outputs, Spills and Report are required")
 	}
 	if cfg.StorageFraction == 0 {
 		cfg.StorageFraction = 0.5
 	}
 	r := &Runner{cfg: cfg, memory: NewMemory(cfg.Memory, cfg.StorageFraction), stages: map[protocol.StageKey]*stage{}, running: map[int64]context.CancelCauseFunc{}, commits: map[int64]chan bool{}, barriers: map[int64]*atBarrier{}}
-	r.store = NewStore(r.memory, filepath.Join(cfg.LocalDir, "blocks"), func(u protocol.BlockUpdate) {
+	r.store = NewStore(r.memory, cfg.Spills.Sub("blocks"), func(u protocol.BlockUpdate) {
 		r.mu.Lock()
 		r.blocks = append(r.blocks, u)
 		r.mu.Unlock()
@@ -181,7 +181,7 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 	start := time.Now()
 	mem := r.memory.Task()
 	env := &shuffle.Env{
-		Location: r.cfg.Location, SpillDir: filepath.Join(r.cfg.LocalDir, "task-"+strconv.FormatInt(desc.ID, 10)), Memory: mem, Floor: floor(r.memory.Total()),
+		Location: r.cfg.Location, Outputs: r.cfg.Outputs, Spills: r.cfg.Spills.Sub("task-" + strconv.FormatInt(desc.ID, 10)), Memory: mem, Floor: floor(r.memory.Total()),
 		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
 		Partition: desc.Partition,
 	}
@@ -224,11 +224,14 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 		res.Metrics.CachedRead = task.CachedRead
 	}
 	_, res.Metrics.Shuffle.PeakMemory = mem.Close()
-	if lent.made || res.Metrics.Shuffle.SpilledBytes > 0 {
-		os.RemoveAll(env.SpillDir)
+	if rerr := env.Spills.RemoveAll(); rerr != nil {
+		slog.Warn("temporary files of a task are left", "error", rerr)
 	}
 	res.Metrics.Start, res.Metrics.Run, res.Metrics.ResultBytes = start, time.Since(start), int64(len(res.Value))
 	classify(ctx, err, &res)
+	if res.Outcome == protocol.Failed && r.cfg.Spills.Note(err) {
+		res.Outcome = protocol.DiskFull
+	}
 	return res
 }
 
@@ -289,7 +292,6 @@ type taskRuntime struct {
 	runner *Runner
 	stage  *stage
 	env    *shuffle.Env
-	made   bool
 }
 
 func (t *taskRuntime) Blocks() rdd.BlockStore { return t.runner.store }
@@ -336,9 +338,5 @@ func (t *taskRuntime) File(name string) (string, error) {
 }
 
 func (t *taskRuntime) TempDir() (string, error) {
-	if err := os.MkdirAll(t.env.SpillDir, 0o700); err != nil {
-		return "", fmt.Errorf("make the task's directory: %w: set spark.local.dir to a place that can be written", err)
-	}
-	t.made = true
-	return t.env.SpillDir, nil
+	return t.env.Spills.Place()
 }

@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // Store keeps cached partitions, in memory or on disk, least recently used first out. A block never evicts one of its own
 // dataset: a dataset larger than memory would otherwise throw out each partition just before it is needed again.
 type Store struct {
 	memory *Memory
-	dir    string // of blocks on disk; made when first needed
+	dirs   *disk.Dirs // of blocks on disk
 
 	compression string // of blocks on disk
 
@@ -24,8 +24,6 @@ type Store struct {
 	blocks  map[protocol.BlockID]*entry
 	recent  *list.List // of *entry, most recently used in front
 	files   int
-	dirErr  error
-	dirOnce sync.Once
 	changed func(protocol.BlockUpdate)
 }
 
@@ -35,9 +33,9 @@ type entry struct {
 	place *list.Element
 }
 
-// NewStore makes an empty store with its files in dir; changed is told of every block that comes or goes.
-func NewStore(memory *Memory, dir string, changed func(protocol.BlockUpdate)) *Store {
-	s := &Store{memory: memory, dir: dir, blocks: map[protocol.BlockID]*entry{}, recent: list.New(), changed: changed}
+// NewStore makes an empty store with its files in dirs; changed is told of every block that comes or goes.
+func NewStore(memory *Memory, dirs *disk.Dirs, changed func(protocol.BlockUpdate)) *Store {
+	s := &Store{memory: memory, dirs: dirs, blocks: map[protocol.BlockID]*entry{}, recent: list.New(), changed: changed}
 	memory.evict = func(need int64) int64 { return s.free(need, -1) }
 	return s
 }
@@ -108,17 +106,13 @@ func present(id protocol.BlockID, b rdd.Block) protocol.BlockUpdate {
 	return u
 }
 
-// TempFile makes an empty private file for a block.
-func (s *Store) TempFile(dataset, partition int) (string, error) {
-	s.dirOnce.Do(func() { s.dirErr = os.MkdirAll(s.dir, 0o700) })
-	if s.dirErr != nil {
-		return "", fmt.Errorf("make the directory of cached blocks: %w: set spark.local.dir to a place that can be written", s.dirErr)
-	}
+// Create makes a private file for a block.
+func (s *Store) Create(dataset, partition int) (*disk.File, error) {
 	s.mu.Lock()
 	s.files++
 	n := s.files
 	s.mu.Unlock()
-	return filepath.Join(s.dir, fmt.Sprintf("rdd_%d_%d.%d", dataset, partition, n)), nil
+	return s.dirs.Create("cached block", fmt.Sprintf("rdd_%d_%d.%d", dataset, partition, n))
 }
 
 // Remove forgets all blocks of a dataset.
@@ -153,7 +147,7 @@ func (s *Store) Close() {
 	for _, e := range s.blocks {
 		s.drop(e)
 	}
-	os.RemoveAll(s.dir)
+	_ = s.dirs.RemoveAll()
 }
 
 // drop forgets a block; the lock is held.
@@ -210,15 +204,20 @@ func (s *Store) oldest(except int) *entry {
 	return nil
 }
 
+// spill moves a block to disk. One that no disk takes is forgotten, and nothing of it is left there.
 func (s *Store) spill(e *entry) rdd.Block {
-	path, err := s.TempFile(e.id.Dataset, e.id.Partition)
+	f, err := s.Create(e.id.Dataset, e.id.Partition)
 	if err == nil {
 		var n int64
-		if n, err = e.block.Write(e.block.Rows, path); err == nil {
-			return rdd.Block{File: path, Disk: n}
+		n, err = e.block.Write(e.block.Rows, f)
+		if cerr := f.Close(); err == nil {
+			err = cerr
 		}
+		if err == nil {
+			return rdd.Block{File: f.Name(), Disk: n}
+		}
+		f.Remove()
 	}
-	os.Remove(path)
 	slog.Warn("a cached block could not be moved to disk and will be computed again when needed", "dataset", e.id.Dataset, "partition", e.id.Partition, "error", err)
 	return rdd.Block{}
 }

@@ -63,7 +63,7 @@ func (k *blockKeeper) fill() (file string, err error) {
 	if k.again != nil {
 		// What memory is given for outlives the keeper, and must not keep what the rows came from.
 		again, compress := k.again, k.compressor()
-		b.Write = func(rows any, path string) (int64, error) { return writeBlock(path, compress, again(rows)) }
+		b.Write = func(rows any, file io.Writer) (int64, error) { return writeBlock(file, compress, again(rows)) }
 		b.Spills = k.level == MemoryAndDisk
 	}
 	k.store.Put(k.dataset, k.partition, b)
@@ -94,17 +94,20 @@ func (k *blockKeeper) giveBack() {
 }
 
 func (k *blockKeeper) toDisk() (file string, err error) {
-	path, err := k.store.TempFile(k.dataset, k.partition)
+	f, err := k.store.Create(k.dataset, k.partition)
 	if err != nil {
 		return "", fmt.Errorf("persist partition %d of dataset %d: %w", k.partition, k.dataset, err)
 	}
-	n, err := writeBlock(path, k.compressor(), k.rows)
+	n, err := writeBlock(f, k.compressor(), k.rows)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
 	if err != nil {
-		os.Remove(path)
+		f.Remove()
 		return "", fmt.Errorf("persist partition %d of dataset %d: %w", k.partition, k.dataset, err)
 	}
-	k.store.Put(k.dataset, k.partition, Block{File: path, Disk: n})
-	return path, nil
+	k.store.Put(k.dataset, k.partition, Block{File: f.Name(), Disk: n})
+	return f.Name(), nil
 }
 
 // compressor is what the store wants blocks on disk compressed with (spark.rdd.compress); nil for nothing.
@@ -132,16 +135,7 @@ func sealBlock(head, block []byte) uint32 {
 
 // writeBlock writes rows to a file as codec blocks, each after its head, and returns the file's length. They are compressed, if compress
 // is not nil.
-func writeBlock(path string, compress *codec.Compressor, in encodedRows) (n int64, err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
+func writeBlock(f io.Writer, compress *codec.Compressor, in encodedRows) (n int64, err error) {
 	w := bufio.NewWriterSize(f, 1<<18)
 	var buf, raw []byte
 	for {

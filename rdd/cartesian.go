@@ -1,8 +1,9 @@
 package rdd
 
 import (
+	"fmt"
 	"io"
-	"os"
+	"sync/atomic"
 
 	"github.com/spark-go/spark-go/shuffle"
 	"github.com/spark-go/spark-go/shuffle/codec"
@@ -109,9 +110,6 @@ func newReplay[T any](t *Task, in Stream[T]) (*replay[T], error) {
 	t.OnDone(func(bool) {
 		r.chunks = nil
 		memory.Release(held)
-		if r.file != nil {
-			os.Remove(r.file.path)
-		}
 	})
 	for {
 		rows, err := in.Next()
@@ -137,22 +135,19 @@ func newReplay[T any](t *Task, in Stream[T]) (*replay[T], error) {
 
 // spillRest writes rows to a file of the task and opens it.
 func spillRest(t *Task, rest encodedRows) (*fileBlocks, error) {
-	dir, err := t.TempDir()
+	f, err := t.ShuffleEnv().SpillDirs().Create("rows to be read again", fmt.Sprintf("replay-%d", replayNumber.Add(1)))
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(dir, "replay-*")
-	if err != nil {
+	t.OnDone(func(bool) { f.Remove() })
+	if _, err := writeBlock(f, nil, rest); err != nil {
 		return nil, err
 	}
-	path := f.Name()
-	f.Close()
-	if _, err := writeBlock(path, nil, rest); err != nil {
-		os.Remove(path)
-		return nil, err
-	}
-	return openBlocks(t, path)
+	return openBlocks(t, f.Name())
 }
+
+// replayNumber makes the names of files differ.
+var replayNumber atomic.Int64
 
 // Next implements Stream.
 func (r *replay[T]) Next() ([]T, error) {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // CheckpointStore is a file system that checkpoints can lie on. Paths are what spark.checkpoint.dir gives, scheme included, with
@@ -83,8 +85,16 @@ func localPath(path string) (string, error) {
 	return u.Path, nil
 }
 
-func (localCheckpoints) Write(_ context.Context, path string, write func(io.Writer) error) (err error) {
+func (localCheckpoints) Write(ctx context.Context, path string, write func(io.Writer) error) (err error) {
+	defer func() {
+		if disk.Full(err) {
+			err = fmt.Errorf("%w: free space there, or point spark.checkpoint.dir to a larger disk", err)
+		}
+	}()
 	path, err = localPath(path)
+	if err == nil {
+		err = context.Cause(ctx) // the directory may have been removed, and must not come back
+	}
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spark-go/spark-go/shuffle"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // Task is one attempt to compute one partition: what operations may know of where they run. It belongs to the task's goroutine.
@@ -71,8 +73,8 @@ type BlockStore interface {
 	Put(dataset, partition int, b Block)
 	// Drop forgets a partition that cannot be read from its file; one that was kept anew since, in another file, stays.
 	Drop(dataset, partition int, file string)
-	// TempFile makes a file for a block on disk; Put takes it over.
-	TempFile(dataset, partition int) (string, error)
+	// Create makes a file for a block on disk; Put takes it over.
+	Create(dataset, partition int) (*disk.File, error)
 }
 
 // CompressedStore is a BlockStore whose blocks on disk are compressed.
@@ -93,8 +95,8 @@ type Block struct {
 	Memory int64  // estimated bytes of Rows
 	File   string // blocks of rows as the row codec wrote them
 	Disk   int64  // bytes of File
-	// Write writes the rows to a new file, whose length it returns; nil if they cannot travel.
-	Write func(rows any, path string) (int64, error)
+	// Write writes the rows to a file, whose length it returns; nil if they cannot travel.
+	Write func(rows any, file io.Writer) (int64, error)
 	// Spills says that the rows are written when memory is needed for other blocks, and not forgotten.
 	Spills bool
 }

@@ -205,6 +205,17 @@ func OpenBlock(dir string, shuffle, mapID int, attempt int64, start, end int) (f
 	return f, int64(from), int64(to - from), nil
 }
 
+// OpenBlockIn is OpenBlock where the map output may lie under any of some directories.
+func OpenBlockIn(dirs []string, shuffle, mapID int, attempt int64, start, end int) (f *os.File, offset, length int64, err error) {
+	for _, dir := range dirs {
+		f, offset, length, err = OpenBlock(dir, shuffle, mapID, attempt, start, end)
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return f, offset, length, err
+}
+
 // errCorrupt is wrapped by every error about bytes that are not what was written.
 var errCorrupt = errors.New("corrupt")
 

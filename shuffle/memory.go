@@ -1,9 +1,7 @@
 package shuffle
 
 import (
-	"errors"
 	"fmt"
-	"syscall"
 )
 
 // memoryFloor is what every structure may hold without asking unless Env.Floor says so: small enough that a hundred of them do not
@@ -131,12 +129,4 @@ func (b *budget) count(delta int64) {
 		m.held += delta
 		m.PeakMemory = max(m.PeakMemory, m.held)
 	}
-}
-
-// diskError adds the remedy to an error of writing under dir.
-func diskError(action, dir string, err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("shuffle: %s in %s: %w: free space there or point spark.local.dir to a larger disk", action, dir, err)
-	}
-	return fmt.Errorf("shuffle: %s in %s: %w", action, dir, err)
 }

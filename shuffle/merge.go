@@ -59,7 +59,7 @@ func (r *runReader[T]) Next() ([]T, error) {
 		r.rows, err = r.blocks.decode(r.rows[:0], block)
 	}
 	if err != nil {
-		return nil, diskError("read spill file", r.spill.place(), err)
+		return nil, r.spill.readError(err)
 	}
 	return r.rows, nil
 }

@@ -18,6 +18,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // Pair is a keyed row.
@@ -139,8 +141,10 @@ type Fetcher interface {
 
 // Env is what an executor gives to the shuffles of its tasks.
 type Env struct {
-	Location         Location // what this executor's own map outputs are published with; Dir is where files are written
-	SpillDir         string   // private to a task; removed with everything in it when the task ends
+	Location Location // what this executor's own map outputs are published with; Dir is where files are written
+	SpillDir string   // private to a task; removed with everything in it when the task ends
+	// Outputs and Spills are the directories of map outputs and spills where there may be more than one, instead of Location.Dir and SpillDir.
+	Outputs, Spills  *disk.Dirs
 	Memory           Memory   // nil means Unlimited
 	Floor            int64    // bytes that each structure may hold without asking Memory; 0 means 1 MiB
 	Compression      string   // of map outputs: "lz4" (default), "zstd" or "none"
@@ -149,6 +153,22 @@ type Env struct {
 	Fetcher          Fetcher  // nil where every output is on this host
 	Metrics          *Metrics // nil if nobody counts
 	Partition        int      // that the task computes, for errors
+}
+
+// OutputDirs are the directories of map outputs.
+func (e *Env) OutputDirs() *disk.Dirs {
+	if e.Outputs != nil {
+		return e.Outputs
+	}
+	return disk.New(e.Location.Dir)
+}
+
+// SpillDirs are the directories of spills.
+func (e *Env) SpillDirs() *disk.Dirs {
+	if e.Spills != nil {
+		return e.Spills
+	}
+	return disk.New(e.SpillDir)
 }
 
 // Metrics counts what the shuffles of one task did. It belongs to one goroutine.

@@ -1,15 +1,18 @@
 package shuffle
 
 import (
-	"os"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
-// spillFile is an append-only file of blocks under env.SpillDir. It is created by the first append and removed by close.
+// spillFile is an append-only file of blocks among env's directories of spills. It is created by the first append and removed by close.
 type spillFile struct {
-	dir     string
+	dirs    *disk.Dirs
 	name    string // what the file holds, for its name
 	metrics *Metrics
-	f       *os.File
+	f       *disk.File
 	size    int64
 }
 
@@ -19,25 +22,20 @@ type extent struct {
 }
 
 func newSpillFile(env *Env, name string) *spillFile {
-	return &spillFile{dir: env.SpillDir, name: name, metrics: env.Metrics}
+	return &spillFile{dirs: env.SpillDirs(), name: name, metrics: env.Metrics}
 }
 
 // append writes b, which holds the given number of rows, at the end of the file.
 func (s *spillFile) append(b []byte, rows int) (extent, error) {
 	if s.f == nil {
-		if s.dir != "" {
-			if err := os.MkdirAll(s.dir, 0o700); err != nil {
-				return extent{}, diskError("create spill folder", s.dir, err)
-			}
-		}
-		f, err := os.CreateTemp(s.dir, s.name+"-*.spill")
+		f, err := s.dirs.Create("spill file", fmt.Sprintf("%s-%d.spill", s.name, spillNumber.Add(1)))
 		if err != nil {
-			return extent{}, diskError("create spill file", s.place(), err)
+			return extent{}, fmt.Errorf("shuffle: %w", err)
 		}
 		s.f = f
 	}
-	if _, err := s.f.WriteAt(b, s.size); err != nil {
-		return extent{}, diskError("write spill file", s.place(), err)
+	if _, err := s.f.Write(b); err != nil {
+		return extent{}, fmt.Errorf("shuffle: %w", err)
 	}
 	e := extent{s.size, int64(len(b))}
 	s.size += e.n
@@ -48,26 +46,25 @@ func (s *spillFile) append(b []byte, rows int) (extent, error) {
 	return e, nil
 }
 
+// spillNumber makes the names of spill files differ.
+var spillNumber atomic.Int64
+
 // read fills p from offset off.
 func (s *spillFile) read(p []byte, off int64) error {
 	if err := readFullAt(s.f, p, off); err != nil {
-		return diskError("read spill file", s.place(), err)
+		return s.readError(err)
 	}
 	return nil
 }
 
-func (s *spillFile) place() string {
-	if s.dir == "" {
-		return os.TempDir()
-	}
-	return s.dir
+func (s *spillFile) readError(err error) error {
+	return fmt.Errorf("shuffle: read spill file %s: %w", s.f.Name(), err)
 }
 
 // close removes the file; calling it again does nothing.
 func (s *spillFile) close() {
 	if s.f != nil {
-		s.f.Close()
-		os.Remove(s.f.Name())
+		s.f.Remove()
 		s.f = nil
 	}
 }

@@ -138,7 +138,7 @@ func (r *replay[R]) rowsOf(s *memorySource) ([]R, error) {
 		r.rows, err = r.blocks.decode(r.rows[:0], block)
 	}
 	if err != nil {
-		return nil, diskError("read spill file", r.spill.place(), err)
+		return nil, r.spill.readError(err)
 	}
 	return r.rows, nil
 }

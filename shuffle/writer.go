@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // WriterID names one attempt at one map output. Attempts never share a file.
@@ -397,34 +397,44 @@ func (w *mapOutput) commit() (Output, error) {
 		return Output{}, err
 	}
 	began := time.Now()
-	dir := shuffleDir(w.env.Location.Dir, w.id.Shuffle)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return Output{}, diskError("create folder", dir, err)
+	// Nobody looks at the data file before there is an index, so that it may be written in place.
+	data, err := w.env.OutputDirs().Create("map output", DataFile("", w.id))
+	if err != nil {
+		return Output{}, fmt.Errorf("shuffle: %w", err)
 	}
 	out := Output{Map: w.id.Map, Attempt: w.id.Attempt, Location: w.env.Location, Sizes: make([]int64, w.partitions), Rows: w.total, Heavy: w.heavy(), Sum: w.blocks.sum}
-	// Nobody looks at the data file before there is an index, so that it may be written in place.
-	dataPath := DataFile(w.env.Location.Dir, w.id)
-	data, err := os.OpenFile(dataPath, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return Output{}, diskError("create map output", dir, err)
-	}
 	offsets, err := w.merge(data, out.Sizes)
-	if cerr := data.Close(); err == nil && cerr != nil {
-		err = diskError("write map output", dir, cerr)
-	}
 	if err == nil {
-		err = writeIndex(w.env.Location.Dir, w.id, offsets)
+		err = writeIndexBeside(data, w.id, offsets)
+	}
+	if cerr := data.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("shuffle: %w", cerr)
 	}
 	if err != nil {
-		os.Remove(dataPath)
+		data.Remove()
+		os.Remove(IndexFile(data.Dir(), w.id))
 		return Output{}, err
 	}
+	out.Location.Dir = data.Dir()
 	if m := w.env.Metrics; m != nil {
 		m.RowsWritten += w.total
 		m.BytesWritten += offsets[w.partitions]
 	}
 	w.countTime(began)
 	return out, nil
+}
+
+// writeIndexBeside writes the index of a data file into its folder. Where there is no room left for it the data file moves as well.
+func writeIndexBeside(data *disk.File, id WriterID, offsets []int64) error {
+	for {
+		err := writeIndex(data.Dir(), id, offsets)
+		if err == nil {
+			return nil
+		}
+		if err := data.Move(err); err != nil {
+			return fmt.Errorf("shuffle: index of %w", err)
+		}
+	}
 }
 
 // writeIndex writes an index beside its place and moves it there: it is whole as soon as it is seen.
@@ -436,13 +446,13 @@ func writeIndex(dir string, id WriterID, offsets []int64) error {
 	}
 	if err != nil {
 		os.Remove(path + ".tmp")
-		return diskError("write index", filepath.Dir(path), err)
+		return fmt.Errorf("shuffle: write index: %w", err)
 	}
 	return nil
 }
 
 // merge writes the segments of all runs, partition by partition and in run order, and returns where each partition begins.
-func (w *mapOutput) merge(f *os.File, sizes []int64) ([]int64, error) {
+func (w *mapOutput) merge(f *disk.File, sizes []int64) ([]int64, error) {
 	offsets := make([]int64, w.partitions+1)
 	out := bufio.NewWriterSize(f, int(min(w.runBytes+w.spill.size, blockBytes)))
 	var buf []byte // for what is read back
@@ -455,7 +465,7 @@ func (w *mapOutput) merge(f *os.File, sizes []int64) ([]int64, error) {
 				s := &r.segments[r.next]
 				if s.mem != nil {
 					if _, err := out.Write(s.mem); err != nil {
-						return nil, diskError("write map output", f.Name(), err)
+						return nil, fmt.Errorf("shuffle: %w", err)
 					}
 					at += int64(len(s.mem))
 					s.mem = nil
@@ -470,7 +480,7 @@ func (w *mapOutput) merge(f *os.File, sizes []int64) ([]int64, error) {
 						return nil, err
 					}
 					if _, err := out.Write(buf[:n]); err != nil {
-						return nil, diskError("write map output", f.Name(), err)
+						return nil, fmt.Errorf("shuffle: %w", err)
 					}
 					off += n
 				}
@@ -486,7 +496,7 @@ func (w *mapOutput) merge(f *os.File, sizes []int64) ([]int64, error) {
 	}
 	offsets[w.partitions] = at
 	if err := out.Flush(); err != nil {
-		return nil, diskError("write map output", f.Name(), err)
+		return nil, fmt.Errorf("shuffle: %w", err)
 	}
 	return offsets, nil
 }

@@ -27,8 +27,10 @@ type Config struct {
 	Timeout   time.Duration // spark.network.timeout: an executor that is not heard of for so long is lost; default 120 s
 	MaxFrame  int           // spark.rpc.message.maxSize in bytes; default 128 MiB
 
-	// LocalDir is spark.local.dir, where map outputs and spills go; default the system's folder for temporary files.
+	// LocalDir is where map outputs and spills go: a directory of spark.local.dir; default the system's folder for temporary files.
 	LocalDir string
+	// MoreDirs are folders of the application on further disks, for the same. They exist and are held by the driver, which removes them.
+	MoreDirs []string
 	// Orphan are further folders to remove when the driver has died.
 	Orphan []string
 	// Bind is the IP address of this machine on which the driver, hosts and job processes listen, each on any free port; empty for unix
@@ -172,7 +174,7 @@ func (l *Local) makeRoots() error {
 		}
 		l.orphan = append(l.orphan, l.data.Dir)
 	}
-	l.orphan = append(l.orphan, l.config.Orphan...)
+	l.orphan = append(append(l.orphan, l.config.MoreDirs...), l.config.Orphan...)
 	return nil
 }
 
@@ -199,7 +201,10 @@ func (l *Local) Disk() string {
 func (l *Local) launch(number int) (Process, error) {
 	id := fmt.Sprintf("host-%d", number)
 	disk := cmp.Or(l.Disk(), id)
-	dir := filepath.Join(l.data.Dir, id)
+	dirs := []string{filepath.Join(l.data.Dir, id)}
+	for _, more := range l.config.MoreDirs {
+		dirs = append(dirs, filepath.Join(more, id))
+	}
 	command, bind := []string(nil), l.config.Bind
 	if l.config.Place != nil {
 		command, bind = l.config.Place(number)
@@ -210,25 +215,28 @@ func (l *Local) launch(number int) (Process, error) {
 	}
 	p, err := host.Launch(&host.Spec{
 		App: l.config.App, Host: id, Executor: fmt.Sprint(number), Driver: l.addr(), Secret: l.secret, Args: l.config.Args, Binary: l.binary,
-		Cores: l.config.Cores, Memory: l.config.Memory, Disk: disk, SockDir: l.socks.Dir, DataDir: dir, Orphan: l.orphan,
+		Cores: l.config.Cores, Memory: l.config.Memory, Disk: disk, SockDir: l.socks.Dir, DataDirs: dirs, Orphan: l.orphan,
 		MaxExits: l.config.MaxExits, ExitWindow: l.config.ExitWindow, Command: command, Listen: listen, Encrypt: l.config.Encrypt, Timeout: l.config.Timeout,
 	}, l.config.Stdout, l.config.Stderr, l.config.Redact)
 	if err != nil {
 		return nil, err
 	}
-	return &localHost{Process: p, dir: dir, socks: l.socks.Dir, id: id}, nil
+	return &localHost{Process: p, dirs: dirs, socks: l.socks.Dir, id: id}, nil
 }
 
 // localHost is a host on this machine, and what it leaves behind when it is killed.
 type localHost struct {
 	*host.Process
-	dir, socks, id string
+	dirs      []string
+	socks, id string
 }
 
 // Discard kills the host and removes what it could not.
 func (h *localHost) Discard() {
 	h.Kill()
-	os.RemoveAll(h.dir)
+	for _, dir := range h.dirs {
+		os.RemoveAll(dir)
+	}
 	os.Remove(filepath.Join(h.socks, h.id+".sock"))
 }
 

@@ -4,7 +4,7 @@ package conf
 var Keys = []Key{
 	{Group: "Application", Name: "spark.master", Default: "local[*]", Doc: "Where tasks run: local, local[N], local[*], local[N,tries], local-cluster[executors,cores,memory], or local-cluster for what spark.executor.instances, .cores and .memory say."},
 	{Name: "spark.app.name", Doc: "The application's name, shown in the list of processes; the name of the executable if unset."},
-	{Name: "spark.local.dir", Doc: "Directory for shuffle files, spills and blocks; the system's temporary directory if unset."},
+	{Name: "spark.local.dir", Doc: "Directory for shuffle files, spills and blocks, or several of them on different disks, separated by commas; the system's temporary directory if unset."},
 	{Name: "spark.checkpoint.dir", Doc: "Directory of reliable checkpoints, on a file system that driver and executors share. What the program has finished is kept there too, so that it goes on if it dies and is submitted again (see operations.md)."},
 	{Name: "spark.checkpoint.shuffle.maxSize", Kind: Bytes, Default: "10g", Min: "0", Doc: "How much map outputs that the program can reach no more may take under spark.checkpoint.dir, each counted as 64k at least; those that it let go first are removed first. They are for another run of the program, should this one die."},
 	{Name: "spark.files", Doc: "Comma-separated files that executors get a copy of when a task asks for them (rdd.Task.File)."},

@@ -90,6 +90,8 @@ type TaskFinished struct {
 	Fetch   FetchFailure    // with FetchFailed
 	// Permanent says, with Failed, that other attempts would fail the same way: the first one fails the jobs.
 	Permanent bool
+	// DiskFull says, with Failed, that no disk of the executor took what the task wrote.
+	DiskFull bool
 }
 
 // FetchFailure names a map output that a task could not read.

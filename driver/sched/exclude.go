@@ -132,6 +132,17 @@ func (s *Scheduler) excludeHost(h *host) {
 	}
 }
 
+// fullDiskTime is for how long an executor whose disks are full gets no tasks, while others do.
+const fullDiskTime = time.Minute
+
+// avoidFullDisk gives an executor whose disks are full no tasks for a time, whether or not exclusion is enabled: the failed task would most likely fail
+// there again, and others too. The last one that takes tasks stays.
+func (s *Scheduler) avoidFullDisk(x *executor) {
+	if !x.gone && len(s.executors)-s.exclusion.executors > 1 {
+		s.excludeExecutor(x, s.now+fullDiskTime)
+	}
+}
+
 func (s *Scheduler) excludeExecutor(x *executor, until time.Duration) {
 	if x.excludedUntil == 0 {
 		s.exclusion.executors++
@@ -142,9 +153,6 @@ func (s *Scheduler) excludeExecutor(x *executor, until time.Duration) {
 
 // endExclusions lets executors back in whose time is over, and fails the jobs of stages that are barred everywhere too long.
 func (s *Scheduler) endExclusions() {
-	if !s.set.Exclusion.Enabled {
-		return
-	}
 	maps.DeleteFunc(s.exclusion.hosts, func(_ string, until time.Duration) bool { return until <= s.now })
 	if s.exclusion.executors > 0 {
 		for _, name := range slices.Sorted(maps.Keys(s.executors)) {
@@ -154,6 +162,9 @@ func (s *Scheduler) endExclusions() {
 				s.markFree(x)
 			}
 		}
+	}
+	if !s.set.Exclusion.Enabled {
+		return
 	}
 	for _, ts := range slices.Clone(s.sets) {
 		if ts.active() && ts.stuckSince >= 0 && s.stuck(ts) && s.now >= ts.stuckSince+s.set.Exclusion.UnschedulableTime {
@@ -185,9 +196,6 @@ func (s *Scheduler) watchStuck() {
 
 // exclusionDeadline is when an exclusion or a wait ends next; 0 if none does.
 func (s *Scheduler) exclusionDeadline() time.Duration {
-	if !s.set.Exclusion.Enabled {
-		return 0
-	}
 	next := time.Duration(0)
 	earlier := func(d time.Duration) {
 		if next == 0 || d < next {
@@ -202,7 +210,7 @@ func (s *Scheduler) exclusionDeadline() time.Duration {
 		}
 	}
 	for _, ts := range s.sets {
-		if ts.stuckSince >= 0 && s.stuck(ts) {
+		if s.set.Exclusion.Enabled && ts.stuckSince >= 0 && s.stuck(ts) {
 			earlier(ts.stuckSince + s.set.Exclusion.UnschedulableTime)
 		}
 	}

@@ -32,6 +32,9 @@ func (s *Scheduler) taskFinished(e *TaskFinished) {
 		s.taskFailed(t, e.Outcome, false, e.Err)
 	default:
 		t.permanent = e.Permanent
+		if e.DiskFull {
+			s.avoidFullDisk(t.executor)
+		}
 		s.taskFailed(t, Failed, true, e.Err)
 	}
 	s.recycle(t)

@@ -74,7 +74,7 @@ func (s *Scheduler) offerAll(ts *taskSet) {
 	if ts.places != nil {
 		s.offerPreferred(ts)
 	}
-	if s.set.Exclusion.Enabled || len(ts.spec) > 0 {
+	if s.set.Exclusion.Enabled || s.exclusion.executors > 0 || len(ts.spec) > 0 {
 		s.offerEach(ts)
 		return
 	}

@@ -27,7 +27,7 @@ var rewrite = flag.Bool("rewrite", false, "write the expected actions into the s
 //	job 1 [pool=name] [priority=1]          JobSubmitted, with the stages that follow, indented:
 //	  stage 0 shuffle 0 tasks 2 [reads 1,2] [behind 3] [missing 0,1] [barrier 1]
 //	  place 0 2 e1 @h2                      where task 2 of stage 0 would like to run: executors, and hosts with @
-//	ok 3, fail 3 text, killed 3, denied 3   TaskFinished for task attempt 3
+//	ok 3, fail 3 text, full 3, killed 3, denied 3   TaskFinished for task attempt 3
 //	permanent 3 text                        the same as fail, marked as permanent
 //	fetch 3 shuffle map executor [server] [decommissioned]
 //	sync 3 [round 0] [gather text]          BarrierReached
@@ -175,6 +175,8 @@ func (sc *script) line(f, sub []string) error {
 		event = done
 	case "fail", "permanent":
 		event = TaskFinished{Task: TaskID(number(1)), Outcome: Failed, Err: errors.New(strings.Join(f[2:], " ")), Permanent: f[0] == "permanent"}
+	case "full":
+		event = TaskFinished{Task: TaskID(number(1)), Outcome: Failed, DiskFull: true, Err: errors.New("no space left on device")}
 	case "killed":
 		event = TaskFinished{Task: TaskID(number(1)), Outcome: Killed, Err: errors.New("killed")}
 	case "denied":

@@ -27,7 +27,7 @@ func (h *hostProcess) copyOutput(m *protocol.Copy) error {
 	out := *m.Output
 	id := shuffle.WriterID{Shuffle: m.Shuffle, Map: out.Map, Attempt: out.Attempt}
 	if out.Location.Host == h.spec.Disk && out.Location.Dir != "" {
-		_, err := shuffle.LinkOutput(out.Location.Dir, id, h.blockDir(), id, func(string, string) error { return errors.ErrUnsupported })
+		_, err := shuffle.LinkOutput(out.Location.Dir, id, h.outputs().Paths()[0], id, func(string, string) error { return errors.ErrUnsupported })
 		if err == nil {
 			return nil
 		}
@@ -37,7 +37,7 @@ func (h *hostProcess) copyOutput(m *protocol.Copy) error {
 		return err
 	}
 	defer data.Close()
-	if err := shuffle.StoreOutput(h.blockDir(), id, out.Sizes, data); err != nil {
+	if err := shuffle.StoreOutput(h.outputs().Paths()[0], id, out.Sizes, data); err != nil {
 		return fmt.Errorf("copy from %s: %w", out.Location.Addr, err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/shuffle"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // stopGrace is how long a job process may take to end after the driver has told it to stop.
@@ -99,7 +100,7 @@ func (h *hostProcess) run() error {
 		}
 		roots = append(roots, root)
 	}
-	if err := os.MkdirAll(h.spec.DataDir, 0o700); err != nil {
+	if err := h.makeDirs(); err != nil {
 		return h.complain(fmt.Errorf("make the host's folder: %w: set spark.local.dir to a place that can be written", err))
 	}
 	listen := h.spec.Listen
@@ -109,7 +110,7 @@ func (h *hostProcess) run() error {
 	var err error
 	h.server, err = blocks.Serve(listen, h.spec.Secret, blocks.ServerConfig{
 		Files: func(id, mapID int, attempt int64, start, end int) (*os.File, int64, int64, error) {
-			return shuffle.OpenBlock(h.blockDir(), id, mapID, attempt, start, end)
+			return shuffle.OpenBlockIn(h.outputs().Paths(), id, mapID, attempt, start, end)
 		},
 		Timeout: h.spec.Timeout, Log: h.log,
 	})
@@ -117,7 +118,7 @@ func (h *hostProcess) run() error {
 		return h.complain(err)
 	}
 	if h.conn, h.settings, err = register(h.ctx, h.spec.Driver, h.spec.Secret, &protocol.RegisterHost{
-		Host: h.spec.Host, PID: os.Getpid(), BlockAddr: h.server.Addr(), Dir: h.blockDir(),
+		Host: h.spec.Host, PID: os.Getpid(), BlockAddr: h.server.Addr(), Dir: h.outputs().Paths()[0],
 	}); err != nil {
 		return h.complain(fmt.Errorf("register at the driver: %w", err))
 	}
@@ -146,7 +147,29 @@ func (h *hostProcess) complain(err error) error {
 	return err
 }
 
-func (h *hostProcess) blockDir() string { return filepath.Join(h.spec.DataDir, "blocks") }
+// blockFolder is the folder of map outputs in each of a host's directories.
+const blockFolder = "blocks"
+
+func (h *hostProcess) outputs() *disk.Dirs { return disk.New(h.spec.DataDirs...).Sub(blockFolder) }
+
+// makeDirs makes the host's directories; of several it does with those that can be made.
+func (h *hostProcess) makeDirs() error {
+	var made []string
+	var last error
+	for _, dir := range h.spec.DataDirs {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			h.log.Warn("a directory of spark.local.dir is not used", "directory", dir, "error", err)
+			last = err
+			continue
+		}
+		made = append(made, dir)
+	}
+	if len(made) == 0 {
+		return last
+	}
+	h.spec.DataDirs = made
+	return nil
+}
 
 // receive does what the driver says until the connection ends.
 func (h *hostProcess) receive() {
@@ -180,8 +203,10 @@ func (h *hostProcess) receive() {
 			go func() { _ = h.conn.Send(copied(m.ID, h.copyOutput(m))) }()
 		case *protocol.Remove:
 			if m.Kind == protocol.RemoveShuffle {
-				if err := shuffle.RemoveShuffle(h.blockDir(), m.ID); err != nil {
-					h.log.Warn("map outputs could not be removed", "shuffle", m.ID, "error", err)
+				for _, dir := range h.outputs().Paths() {
+					if err := shuffle.RemoveShuffle(dir, m.ID); err != nil {
+						h.log.Warn("map outputs could not be removed", "shuffle", m.ID, "error", err)
+					}
 				}
 			}
 		default:
@@ -265,7 +290,7 @@ func (h *hostProcess) cleanUp(cause error) {
 	if h.server != nil {
 		_ = h.server.Close()
 	}
-	os.RemoveAll(h.spec.DataDir)
+	_ = disk.New(h.spec.DataDirs...).RemoveAll()
 	h.mu.Lock()
 	orphaned := h.orphaned
 	h.mu.Unlock()

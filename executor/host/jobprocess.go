@@ -21,6 +21,7 @@ import (
 
 	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // maxResultsFrame is about how many bytes of results go into one message.
@@ -129,9 +130,10 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 	<-started
 	client := blocks.NewClient(spec.Secret, blocks.ClientConfig{Timeout: spec.Timeout})
 	defer client.Close()
+	dirs := disk.New(spec.DataDirs...)
 	if s.runner, err = newRunner(RunnerConfig{
 		Executor: spec.Executor, Host: spec.Host, Cores: spec.Cores, MemoryBytes: spec.Memory, Location: spec.Location, Fetcher: client,
-		Client: client, SpillRoot: spec.SpillRoot, Settings: accepted.Settings, Report: s.report,
+		Client: client, Outputs: dirs.Sub(blockFolder), Spills: dirs.Sub(spec.Spills), Settings: accepted.Settings, Report: s.report,
 		AskCommit:  func(id int64) { _ = conn.Send(&protocol.CommitRequest{ID: id}) }, // without a connection the process ends
 		AskBarrier: func(m protocol.BarrierRequest) { _ = conn.Send(&m) },
 		Updates:    func(u []protocol.BlockUpdate) { _ = conn.Send(&protocol.BlockUpdates{Updates: u}) },

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/shuffle"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // jobProcess is a job process as its host sees it.
@@ -64,21 +65,18 @@ func (h *hostProcess) runJob(j *jobProcess) *protocol.ExecutorExited {
 	epoch := j.epoch
 	id := fmt.Sprintf("%s.%d", h.spec.Executor, epoch)
 	exit := &protocol.ExecutorExited{ID: id, Epoch: epoch}
-	spill := filepath.Join(h.spec.DataDir, fmt.Sprintf("spill-%d", epoch))
+	dirs := disk.New(h.spec.DataDirs...)
+	spills := fmt.Sprintf("spill-%d", epoch)
 	socket := filepath.Join(h.spec.SockDir, "executor-"+id+".sock")
-	defer os.RemoveAll(spill)
+	defer func() { _ = dirs.Sub(spills).RemoveAll() }()
 	defer os.Remove(socket)
-	if err := os.MkdirAll(spill, 0o700); err != nil {
-		exit.Start = err.Error()
-		return exit
-	}
 	digest := h.settings.Digest
 	binary := h.spec.Binary
 	binary.Digest = digest
 	spec := &jobSpec{
 		App: h.spec.App, Executor: id, Host: h.spec.Host, Epoch: epoch, Driver: h.spec.Driver, Secret: h.spec.Secret,
-		Cores: h.spec.Cores, Memory: h.spec.Memory, Binary: binary, SpillRoot: spill, Control: protocol.NewSecret(), Listen: protocol.UnixAddr(socket, h.spec.Encrypt), Timeout: h.spec.Timeout,
-		Location: shuffle.Location{Executor: id, Host: h.spec.Disk, Addr: h.server.Addr(), Dir: h.blockDir()},
+		Cores: h.spec.Cores, Memory: h.spec.Memory, Binary: binary, DataDirs: h.spec.DataDirs, Spills: spills, Control: protocol.NewSecret(), Listen: protocol.UnixAddr(socket, h.spec.Encrypt), Timeout: h.spec.Timeout,
+		Location: shuffle.Location{Executor: id, Host: h.spec.Disk, Addr: h.server.Addr(), Dir: h.outputs().Paths()[0]},
 	}
 	if h.spec.Listen != "" {
 		spec.Listen = h.spec.Listen // another machine's: any free port of the same address

@@ -6,6 +6,7 @@ import (
 	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/shuffle"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
 // Runner runs tasks in a job process. Its methods are called by one goroutine and return without waiting for tasks.
@@ -44,7 +45,8 @@ type RunnerConfig struct {
 	Location    shuffle.Location
 	Fetcher     shuffle.Fetcher // the same as Client
 	Client      *blocks.Client
-	SpillRoot   string            // exists and is empty; the host removes it when the process has ended
+	Outputs     *disk.Dirs        // of map outputs
+	Spills      *disk.Dirs        // of everything else: empty, and removed by the host when the process has ended
 	Settings    map[string]string // the application's configuration
 	// Report takes the end of a task. It may be called from any goroutine; it does not wait: what queues
 	// up is sent together.

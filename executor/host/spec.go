@@ -26,12 +26,13 @@ type Spec struct {
 	Cores    int
 	Memory   int64 // bytes
 
-	// Disk is the identity of the disk that holds DataDir: processes with the same one open each other's map outputs
+	// Disk is the identity of the disks that hold DataDirs: processes with the same one open each other's map outputs
 	// themselves instead of asking the block server. Usually the host's identity, or the machine's.
 	Disk    string
-	SockDir string   // where sockets are made; exists, private
-	DataDir string   // of map outputs and spills; made and removed by the host
-	Orphan  []string // folders to remove as well when the driver has died
+	SockDir string // where sockets are made; exists, private
+	// DataDirs are for map outputs and spills, on one or more disks: made, as far as that is possible, and removed by the host.
+	DataDirs []string
+	Orphan   []string // folders to remove as well when the driver has died
 
 	// Listen is the address of the block server; empty means a socket in SockDir, whose connections are encrypted if Encrypt is set.
 	// Job processes serve at any free port of the same host.
@@ -53,20 +54,21 @@ const maxUnregistered = 3
 
 // jobSpec is what a job process needs to know; from the host, through the lifeline.
 type jobSpec struct {
-	App       string
-	Executor  string
-	Host      string
-	Epoch     int
-	Driver    string
-	Secret    protocol.Secret
-	Cores     int
-	Memory    int64
-	Location  shuffle.Location
-	Binary    Executable
-	Listen    string // for named blocks
-	Timeout   time.Duration
-	SpillRoot string
-	Control   protocol.Secret // of the control channel: made by the host for this job process and never stored
+	App      string
+	Executor string
+	Host     string
+	Epoch    int
+	Driver   string
+	Secret   protocol.Secret
+	Cores    int
+	Memory   int64
+	Location shuffle.Location
+	Binary   Executable
+	Listen   string // for named blocks
+	Timeout  time.Duration
+	DataDirs []string
+	Spills   string          // the folder of this job process in them
+	Control  protocol.Secret // of the control channel: made by the host for this job process and never stored
 }
 
 // Executable identifies the file that a process runs.

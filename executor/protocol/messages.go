@@ -533,7 +533,7 @@ func (t *TaskResult) read(r *reader) {
 		return
 	}
 	t.Outcome = Outcome(r.byte())
-	if t.Outcome > CommitDenied {
+	if t.Outcome > DiskFull {
 		r.fail("a task result has an unknown outcome")
 		return
 	}

@@ -46,13 +46,14 @@ type TaskDesc struct {
 // Outcome says how a task attempt ended.
 type Outcome uint8
 
-// The outcomes. Only Failed counts against spark.task.maxFailures.
+// The outcomes. Failed and DiskFull count against spark.task.maxFailures.
 const (
 	Succeeded    Outcome = iota
 	Failed               // the task returned an error or panicked
 	FetchFailed          // a map output could not be read: it is recomputed and the stage tried again
 	Killed               // as asked: cancelled, or another attempt was faster
 	CommitDenied         // another attempt publishes its output
+	DiskFull             // no disk of the executor took what the task wrote: another executor's may
 )
 
 // TaskResult reports the end of a task attempt.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -78,7 +79,7 @@ func (localFS) Create(ctx context.Context, path string) (Writer, error) {
 	}
 	f, err := os.CreateTemp(dir, "."+name+".tmp-*")
 	if err != nil {
-		return nil, err
+		return nil, fullDisk(err)
 	}
 	return &localWriter{file: f, path: path}, nil
 }
@@ -87,7 +88,16 @@ func (w *localWriter) Write(p []byte) (int, error) {
 	if w.file == nil {
 		return 0, fmt.Errorf("write %s: %w", w.path, os.ErrClosed)
 	}
-	return w.file.Write(p)
+	n, err := w.file.Write(p)
+	return n, fullDisk(err)
+}
+
+// fullDisk adds the remedy to an error of a full disk.
+func fullDisk(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: free space there, or write to another disk", err)
+	}
+	return err
 }
 
 func (w *localWriter) Close() error {
@@ -106,7 +116,7 @@ func (w *localWriter) Close() error {
 		err = os.Rename(f.Name(), w.path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("finish %s: %w", w.path, err), os.Remove(f.Name()))
+		return errors.Join(fmt.Errorf("finish %s: %w", w.path, fullDisk(err)), os.Remove(f.Name()))
 	}
 	return nil
 }
