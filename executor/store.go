@@ -20,6 +20,7 @@ type Store struct {
 
 	compression string // of blocks on disk
 
+	freeing sync.Mutex // held while blocks are put out
 	mu      sync.Mutex
 	blocks  map[protocol.BlockID]*entry
 	recent  *list.List // of *entry, most recently used in front
@@ -165,6 +166,9 @@ func (s *Store) drop(e *entry) {
 // free evicts blocks in memory, the least recently used first, none of the given dataset, until need bytes are free, and returns
 // how many it freed. Blocks of levels with a disk go there; the others are forgotten.
 func (s *Store) free(need int64, except int) (freed int64) {
+	// One block at a time: what blocks are encoded in is in no book.
+	s.freeing.Lock()
+	defer s.freeing.Unlock()
 	for freed < need {
 		e := s.oldest(except)
 		if e == nil {

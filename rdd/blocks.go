@@ -54,7 +54,7 @@ func (k *blockKeeper) fill() (file string, err error) {
 			return "", err
 		}
 		if !k.store.Reserve(k.dataset, need) {
-			return k.overflow()
+			return k.overflow(need)
 		}
 		k.reserved += need
 		k.rows.keep(k.scarce())
@@ -71,9 +71,14 @@ func (k *blockKeeper) fill() (file string, err error) {
 }
 
 // overflow goes on when the partition does not fit in memory: on disk, or without keeping it.
-func (k *blockKeeper) overflow() (file string, err error) {
+func (k *blockKeeper) overflow(need int64) (file string, err error) {
 	if k.level == MemoryAndDisk {
+		held := k.task.Hold()
+		if need > largeRow { // rows that are there, and what they are encoded in
+			held.Add(2 * need)
+		}
 		file, err := k.toDisk()
+		held.Release()
 		k.giveBack()
 		return file, err
 	}
@@ -250,6 +255,21 @@ type fileBlocks struct {
 	left int64 // bytes to read
 	buf  []byte
 	raw  []byte
+	held *Held // of large rows; nil if there are none
+	task *Task
+}
+
+// book says that a block of n bytes is about to be read, and the rows in it with it.
+func (b *fileBlocks) book(n int64) {
+	if b.held != nil {
+		b.held.Release()
+	}
+	if n > largeRow {
+		if b.held == nil {
+			b.held = b.task.Hold()
+		}
+		b.held.Add(2 * n)
+	}
 }
 
 // openBlocks opens a file of blocks until the task ends.
@@ -271,7 +291,7 @@ func openFile(path string) (*fileBlocks, error) {
 		f.Close()
 		return nil, err
 	}
-	return &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size(), left: fi.Size()}, nil
+	return &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size(), left: fi.Size(), task: t}, nil
 }
 
 // CheckBlock holds the file of a kept partition, as Block.Write wrote it, against its checksums.
@@ -314,6 +334,7 @@ func (b *fileBlocks) next() ([]byte, error) {
 	if b.left < 0 {
 		return nil, fmt.Errorf("read block %s: %w", b.path, errDamagedBlock)
 	}
+	b.book(int64(length &^ compressed))
 	b.buf = resize(b.buf, int(length&^compressed))
 	if _, err := io.ReadFull(b.r, b.buf); err != nil {
 		return nil, fmt.Errorf("read block %s: %w", b.path, noEOF(err))
@@ -342,6 +363,9 @@ func noEOF(err error) error {
 }
 
 func (b *fileBlocks) took(_ int, err error) error {
+	if cap(b.buf)+cap(b.raw) > largeRow { // of rows that are large themselves
+		b.buf, b.raw = nil, nil
+	}
 	if err != nil {
 		return fmt.Errorf("read block %s: %w", b.path, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"slices"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
 )
@@ -157,6 +158,8 @@ type partitionRows[T any] struct {
 const (
 	// encodeBytes is about how much is encoded at once, and read back at once: rows may be large.
 	encodeBytes = 1 << 20
+	// largeRow is from which size on a row is booked, and what it was encoded in is given up at once.
+	largeRow = 4 * encodeBytes
 	// ownBytes is from which size on rows are thought to be no small parts of something larger.
 	ownBytes = 64 << 10
 )
@@ -245,6 +248,10 @@ func (r *partitionRows[T]) encode(dst []byte) ([]byte, int, error) {
 	n := len(r.rest)
 	if size := r.codec.MemSize(r.rest); size > encodeBytes {
 		n = max(1, int(int64(n)*encodeBytes/size))
+		if n == 1 && cap(dst)-len(dst) < largeRow {
+			// Growing bit by bit would hold the bytes of a large row twice.
+			dst = slices.Grow(dst, int(r.codec.MemSize(r.rest[:1])))
+		}
 	}
 	dst, err := r.codec.Append(dst, r.rest[:n])
 	r.rest = r.rest[n:]

@@ -158,13 +158,18 @@ func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], erro
 	if err != nil {
 		return nil, err
 	}
+	held := t.Hold()
+	defer held.Release()
 	var chunks []chunk[U, I]
 	n := 0
 	err = rdd.EachBatch(t, in, func(rows []rdd.Pair[int32, chunk[U, I]]) error {
+		more := 0
 		for i := range rows {
 			chunks = append(chunks, rows[i].Value)
-			n += rows[i].Value.Values.len()
+			more += rows[i].Value.Values.len()
 		}
+		n += more
+		held.Add(packedRating * int64(more))
 		return nil
 	})
 	if err != nil {
@@ -173,6 +178,7 @@ func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], erro
 	if n > math.MaxInt32 {
 		return nil, errBlockSize
 	}
+	held.Add(buildRating * int64(n))
 	all := open[U, I]{make([]U, 0, n), make([]I, 0, n), make([]float32, 0, n)}
 	for i, c := range chunks {
 		all.users, all.items, all.values = c.Users.appendTo(all.users), c.Items.appendTo(all.items), c.Values.appendTo(all.values)
@@ -181,10 +187,18 @@ func (o userOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[U, I]], erro
 	return rdd.StreamOf([]block[U, I]{buildUsers(all, o.Items)}), nil
 }
 
+// What ratings take in memory while blocks are made of them, in bytes each: that is booked, so that cached blocks make way in time.
+const (
+	packedRating = 6  // as they travel: numbers of 16 or 32 bits, and values
+	buildRating  = 32 // unpacked, numbered, ordered, and in a block
+	blockRating  = 8  // in a block
+)
+
 // buildUsers orders ratings by user and column. Several ratings of one pair stay in the order of the input, and each counts.
 func buildUsers[U, I ID](c open[U, I], itemBlocks int) block[U, I] {
 	ids, row := number(c.users)
 	items, col := number(c.items)
+	c.users, c.items = nil, nil // no longer needed, and large
 	b := block[U, I]{IDs: ids}
 
 	// Number the columns by block and id.
@@ -244,6 +258,7 @@ func (o edgesOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[rdd.Pair[int32, e
 	if err != nil {
 		return nil, err
 	}
+	t.Hold().Add((blockRating + packedRating) * int64(len(b.Cols))) // until they are written
 	return rdd.StreamOf(edgesOf(&b, p)), nil
 }
 
@@ -295,11 +310,16 @@ func (o itemOp[U, I]) Compute(t *rdd.Task, p int) (rdd.Stream[block[I, U]], erro
 	if err != nil {
 		return nil, err
 	}
+	held := t.Hold()
+	defer held.Release()
 	parts := make([]edges[I], o.Users)
 	err = rdd.EachBatch(t, in, func(rows []rdd.Pair[int32, edges[I]]) error {
+		more := 0
 		for i := range rows {
 			parts[rows[i].Value.From] = rows[i].Value
+			more += rows[i].Value.Values.len()
 		}
+		held.Add((packedRating + blockRating) * int64(more))
 		return nil
 	})
 	if err != nil {

@@ -105,6 +105,11 @@ func (o sendOp[R, C]) Compute(t *rdd.Task, p int) (rdd.Stream[rdd.Pair[int32, me
 		gram = gramOf(v.Data, rank)
 	}
 	out := make([]rdd.Pair[int32, message], len(b.Send))
+	numbers := 0
+	for _, rows := range b.Send {
+		numbers += len(rows) * rank
+	}
+	t.Hold().Add(4 * int64(numbers)) // until they are written
 	for to, rows := range b.Send {
 		data := make([]float32, len(rows)*rank)
 		for i, r := range rows {
@@ -161,6 +166,9 @@ func (o solveOp[R, C]) Compute(t *rdd.Task, p int) (rdd.Stream[factors], error) 
 		return nil, err
 	}
 	rank, stride := o.Set.Rank, stride(o.Set.Rank)
+	held := t.Hold()
+	defer held.Release()
+	held.Add(4 * int64(b.Arrive[len(b.Arrive)-1]) * int64(stride))
 	received := make([]float32, int(b.Arrive[len(b.Arrive)-1])*stride)
 	var gram []float64
 	msgs, err := o.Messages.Compute(t, p)
