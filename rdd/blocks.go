@@ -256,7 +256,7 @@ type fileBlocks struct {
 	buf  []byte
 	raw  []byte
 	held *Held // of large rows; nil if there are none
-	task *Task
+	task *Task // that reads; nil if none does
 }
 
 // book says that a block of n bytes is about to be read, and the rows in it with it.
@@ -264,7 +264,7 @@ func (b *fileBlocks) book(n int64) {
 	if b.held != nil {
 		b.held.Release()
 	}
-	if n > largeRow {
+	if n > largeRow && b.task != nil {
 		if b.held == nil {
 			b.held = b.task.Hold()
 		}
@@ -276,6 +276,7 @@ func (b *fileBlocks) book(n int64) {
 func openBlocks(t *Task, path string) (*fileBlocks, error) {
 	b, err := openFile(path)
 	if err == nil {
+		b.task = t
 		t.OnDone(func(bool) { b.f.Close() })
 	}
 	return b, err
@@ -291,7 +292,7 @@ func openFile(path string) (*fileBlocks, error) {
 		f.Close()
 		return nil, err
 	}
-	return &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size(), left: fi.Size(), task: t}, nil
+	return &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size(), left: fi.Size()}, nil
 }
 
 // CheckBlock holds the file of a kept partition, as Block.Write wrote it, against its checksums.
