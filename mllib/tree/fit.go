@@ -72,9 +72,18 @@ func fit(ctx context.Context, name string, s Settings, batches rdd.RDD[Columns],
 func (t *training) seconds() float64 { return math.Round(time.Since(t.begun).Seconds()*1000) / 1000 }
 
 // whole tells whether the data should be brought together, so that each task grows whole trees and needs nothing from the others: if it
-// fits, and if there are enough trees to share out. It follows from the data and the settings alone, since it changes the order of sums.
+// fits, and if there are enough trees to share out. It follows from the data and the settings alone where it changes the order of sums; where it does not the
+// data must also fit half of an executor's memory, in which it lies once, and while it arrives twice.
 func (t *training) whole(bytes int64) bool {
-	return bytes <= int64(t.settings.MaxMemoryInMB)<<20 && t.total < 1<<31 && (t.settings.NumTrees >= 4 || bytes <= 16<<20)
+	limit := int64(t.settings.MaxMemoryInMB) << 20
+	if memory, _ := rdd.ExecutorSize(t.batches.Session()); memory > 0 {
+		if t.exact() {
+			limit = min(limit, memory/2)
+		} else if bytes <= limit && bytes > memory/2 {
+			t.log.Warn("the training data fits MaxMemoryInMB, but hardly the memory of the executors: lower it, or give executors more memory", "bytes", bytes, "executor", memory)
+		}
+	}
+	return bytes <= limit && t.total < 1<<31 && (t.settings.NumTrees >= 4 || bytes <= 16<<20)
 }
 
 // prepare makes the first pass and decides on the bins.

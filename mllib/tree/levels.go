@@ -104,7 +104,19 @@ func (digestTables) Run(t *rdd.Task, _ int, in rdd.Stream[table]) (string, error
 	return checkpoint.Digest(all), err
 }
 
-func (t *training) limit() int64 { return int64(t.settings.MaxMemoryInMB) << 20 }
+// limit is what the histograms of a step may take: MaxMemoryInMB, and where that changes no bit no more than a task's part of an executor's memory,
+// half of it for the data.
+func (t *training) limit() int64 {
+	limit := int64(t.settings.MaxMemoryInMB) << 20
+	if memory, tasks := rdd.ExecutorSize(t.batches.Session()); memory > 0 && t.exact() {
+		limit = min(limit, max(memory/int64(2*tasks), 1<<20))
+	}
+	return limit
+}
+
+// exact says that sums do not depend on their order: they are counts. Then both ways of growing, and groups of nodes of any size, give the same bits, so
+// that they may follow the memory of the executors.
+func (t *training) exact() bool { return !t.Regression && !t.Weighted }
 
 // grow grows the trees of the front to their end.
 func (f *front) grow(ctx context.Context) error {
