@@ -179,4 +179,3 @@ func (e *extentRows[R]) Next() ([]R, error) {
 		e.source = nil
 	}
 }
-
