@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spark-go/spark-go/driver"
 	"github.com/spark-go/spark-go/rdd"
@@ -46,8 +45,9 @@ func watchBarrier(sc *driver.Context, stage int) *barrierRun {
 }
 
 type barrierEnv struct {
-	Marker string
-	Acc    rdd.Accumulator[int64]
+	Dir  string
+	Late bool // the task dies when others have ended, not while they wait
+	Acc  rdd.Accumulator[int64]
 }
 
 // Whatever task of a barrier stage dies, all of them run again, and what the others had done does not count: no rows, map outputs or
@@ -61,9 +61,9 @@ func TestBarrierTaskKillsItsExecutor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Partition 3 has ended, and 1 dies while 0 and 2 wait at the second barrier, to which they must come in the next attempt.
-	gathered := func(dir string) rdd.RDD[int64] {
-		return rdd.MapPartitionsWithBarrier(rdd.Range(sc, 0, 40, 1, 4), rdd.BindErr2(barrierEnv{dir, acc}, func(e barrierEnv, b *rdd.BarrierTask, in iter.Seq[int64]) (iter.Seq[int64], error) {
+	// Partition 1 dies between two barriers, while the others wait at the second one, or behind both, when the others have ended.
+	gathered := func(late bool) rdd.RDD[int64] {
+		return rdd.MapPartitionsWithBarrier(rdd.Range(sc, 0, 40, 1, 4), rdd.BindErr2(barrierEnv{t.TempDir(), late, acc}, func(e barrierEnv, b *rdd.BarrierTask, in iter.Seq[int64]) (iter.Seq[int64], error) {
 			e.Acc.Add(1)
 			sum := int64(0)
 			for x := range in {
@@ -76,12 +76,25 @@ func TestBarrierTaskKillsItsExecutor(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			if b.Partition == 1 && os.Mkdir(e.Marker, 0o700) == nil {
-				syscall.Kill(os.Getpid(), syscall.SIGKILL)
-				select {}
+			die := func() {
+				if b.Partition == 1 {
+					dieOnce(filepath.Join(e.Dir, "died"))
+				}
+			}
+			if !e.Late {
+				die()
 			}
 			if err := b.Barrier(b.Context()); err != nil {
 				return nil, err
+			}
+			if e.Late {
+				if b.Partition == 3 {
+					touch(filepath.Join(e.Dir, "ends"))
+				} else if b.Partition == 1 {
+					await(filepath.Join(e.Dir, "ends"))
+					time.Sleep(100 * time.Millisecond) // not needed for the result: most of the time the others have ended
+				}
+				die()
 			}
 			rows := []int64{}
 			for _, s := range sums {
@@ -98,7 +111,7 @@ func TestBarrierTaskKillsItsExecutor(t *testing.T) {
 	want := slices.Concat(one, one, one, one)
 
 	seen := watchBarrier(sc, 0)
-	got, err := gathered(filepath.Join(t.TempDir(), "died")).Collect(ctx)
+	got, err := gathered(false).Collect(ctx)
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("result stage: %v, %v, want %v", got, err, want)
 	}
@@ -110,7 +123,7 @@ func TestBarrierTaskKillsItsExecutor(t *testing.T) {
 	}
 
 	seen = watchBarrier(sc, 1)
-	pairs := rdd.Map(gathered(filepath.Join(t.TempDir(), "died")), func(x int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: x, Value: 1} })
+	pairs := rdd.Map(gathered(true), func(x int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: x, Value: 1} })
 	counts, err := rdd.ReduceByKey(pairs, func(a, b int64) int64 { return a + b }, 1).Collect(ctx)
 	slices.SortFunc(counts, func(a, b rdd.Pair[int64, int64]) int { return int(a.Key - b.Key) })
 	if err != nil || fmt.Sprint(counts) != "[{1 16} {45 4} {145 4} {245 4} {345 4}]" {
