@@ -88,9 +88,10 @@ func TestBarrierTaskKillsItsExecutor(t *testing.T) {
 				return nil, err
 			}
 			if e.Late {
-				if b.Partition == 3 {
+				switch b.Partition {
+				case 3:
 					touch(filepath.Join(e.Dir, "ends"))
-				} else if b.Partition == 1 {
+				case 1:
 					await(filepath.Join(e.Dir, "ends"))
 					time.Sleep(100 * time.Millisecond) // not needed for the result: most of the time the others have ended
 				}
