@@ -127,6 +127,52 @@ func TestResultsThatAreRefused(t *testing.T) {
 	}
 }
 
+// Results beyond the limit are refused before the driver has them: a result that is too large by itself stays where it is, and of many no more come than
+// those of the tasks that ran when the limit was passed.
+func TestResultsThatAreRefusedAreNotFetched(t *testing.T) {
+	t.Parallel()
+	sc := driver.New(driver.Master("local-cluster[2,2,128m]"), driver.Set("spark.driver.maxResultSize", "2m"))
+	defer sc.Stop()
+	var mu sync.Mutex
+	var came, bytes int64
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.TaskEnded); ok && e.Outcome == "succeeded" {
+			mu.Lock()
+			defer mu.Unlock()
+			came, bytes = came+1, bytes+e.Metrics.ResultBytes
+		}
+	})
+	results := func(tasks int64, size int) error {
+		_, err := rdd.Map(rdd.Range(sc, 0, tasks, 1, int(tasks)), rdd.Bind(size, func(size int, _ int64) string { return strings.Repeat("x", size) })).Collect(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "spark.driver.maxResultSize") {
+			t.Errorf("%d results of %d bytes: %v", tasks, size, err)
+		}
+		return err
+	}
+	if err := results(1, 3<<20); err != nil && !strings.Contains(err.Error(), "one task alone takes 314") {
+		t.Error(err)
+	}
+	if _, err := rdd.Range(sc, 0, 10, 1, 1).Count(t.Context()); err != nil { // its event comes after those of the job before
+		t.Fatal(err)
+	}
+	mu.Lock()
+	if came != 1 || bytes > 100 {
+		t.Errorf("%d results with %d bytes came, want the count's alone", came, bytes)
+	}
+	came, bytes = 0, 0
+	mu.Unlock()
+	_ = results(100, 1<<19)
+	if _, err := rdd.Range(sc, 0, 10, 1, 1).Count(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	// Three fit, one is too much; on four slots as many may be on their way, and as many start before the job's end is told.
+	if came > 4+4+4+1 {
+		t.Errorf("%d of 100 results came, with %d bytes", came, bytes)
+	}
+}
+
 func TestTwoContexts(t *testing.T) {
 	t.Parallel()
 	a, b := driver.New(driver.Master("local[1]")), driver.New(driver.Master("local[1]"))

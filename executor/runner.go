@@ -29,6 +29,7 @@ type Config struct {
 	Fetcher          shuffle.Fetcher
 	Broadcasts       rdd.Broadcasts
 	BlockCompression string // of cached blocks on disk; empty means none
+	MaxResult        int64  // bytes of a task's result, which is not sent if it is larger; 0 means any number
 	// File finds a shared file for a task; nil means that there are none.
 	File func(ctx context.Context, name string) (path string, err error)
 	// Report takes the end of each task. It is called from the tasks' goroutines.
@@ -209,6 +210,9 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 		if err != nil {
 			return err
 		}
+		if n := int64(len(out.Value)); r.cfg.MaxResult > 0 && n > r.cfg.MaxResult {
+			return &resultError{n, r.cfg.MaxResult}
+		}
 		res.Value, res.Output = out.Value, out.Output
 		for _, u := range out.Updates {
 			res.Updates = append(res.Updates, protocol.AccumulatorUpdate(u))
@@ -276,6 +280,16 @@ func (e *programError) Unwrap() error { return e.error }
 
 // Permanent implements rdd.PermanentError.
 func (*programError) Permanent() bool { return true }
+
+// resultError says that the result of one task is more than the driver takes of all: it is not sent.
+type resultError struct{ bytes, limit int64 }
+
+func (e *resultError) Error() string {
+	return fmt.Sprintf("the result of one task alone takes %d bytes, more than spark.driver.maxResultSize (%d bytes): write results to files, take fewer rows, or raise the limit", e.bytes, e.limit)
+}
+
+// Permanent implements rdd.PermanentError.
+func (*resultError) Permanent() bool { return true }
 
 // panicError is the error of a task whose code panicked, with the stack that leads to the user's line.
 func panicError(p any) error {

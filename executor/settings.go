@@ -8,7 +8,7 @@ import (
 // SettingKeys are the settings that an executor heeds. They reach it with sizes as numbers of bytes.
 var SettingKeys = []string{
 	"spark.memory.fraction", "spark.memory.storageFraction", "spark.shuffle.compress", "spark.shuffle.spill.compress", "spark.io.compression.codec",
-	"spark.reducer.maxSizeInFlight", "spark.rdd.compress", "spark.log.level",
+	"spark.reducer.maxSizeInFlight", "spark.rdd.compress", "spark.log.level", "spark.driver.maxResultSize",
 }
 
 // SetLogLevel makes the default logger of this process as talkative as spark.log.level says: debug, info, warn or error. A program
@@ -38,6 +38,7 @@ func Settings(s map[string]string) Config {
 	}
 	c.StorageFraction, _ = strconv.ParseFloat(s["spark.memory.storageFraction"], 64) // the driver has checked them
 	c.MaxBytesInFlight, _ = strconv.ParseInt(s["spark.reducer.maxSizeInFlight"], 10, 64)
+	c.MaxResult, _ = strconv.ParseInt(s["spark.driver.maxResultSize"], 10, 64)
 	return c
 }
 
