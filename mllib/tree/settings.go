@@ -44,6 +44,7 @@ type Settings struct {
 	Impurity string
 	// MaxMemoryInMB bounds what a step holds in one place: training data up to this size is given to each executor, whose tasks grow
 	// whole trees; larger data stays where it is, and the nodes of a level are split in groups whose histograms take no more; default 256.
+	// For classes without weights it is also held to the memory of the executors, since that changes no bit of the model.
 	MaxMemoryInMB int
 	// Seed is of the bootstrap and of the feature subsets; default 42.
 	Seed int64
