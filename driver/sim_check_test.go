@@ -89,7 +89,7 @@ func (s *simulation) finished(j *simJob, err error) {
 	default:
 		s.fail("job %d failed without a cause: %v", j.id, err)
 	}
-	if s.chaos == 0 {
+	if s.harmless {
 		s.fail("job %d failed without trouble: %v", j.id, err)
 	}
 }
@@ -115,6 +115,10 @@ func (s *simulation) watch(e Event) {
 	switch e := e.(type) {
 	case ExecutorAdded:
 		s.w.logf("driver: executor %s on %s", e.Executor, e.Host)
+	case ExecutorDecommissioned:
+		s.w.logf("driver: decommissioned %s: %s", e.Executor, e.Reason)
+		s.leaving[e.Executor] = true
+		s.tally.told++
 	case ExecutorRemoved:
 		s.w.logf("driver: lost %s: %s", e.Executor, e.Reason)
 		s.lost[e.Executor] = true
@@ -152,8 +156,8 @@ func (s *simulation) watch(e Event) {
 		if e.Speculative {
 			s.tally.copies++
 		}
-		if s.lost[e.Executor] {
-			s.fail("task %d is launched on %s, which is lost", e.Task, e.Executor)
+		if s.lost[e.Executor] || s.leaving[e.Executor] {
+			s.fail("task %d is launched on %s, which is lost or leaves", e.Task, e.Executor)
 		}
 		if attempt, ok := s.active[e.Stage]; !ok || attempt != e.StageAttempt {
 			s.fail("task %d is launched for attempt %d of stage %d, which is not active", e.Task, e.StageAttempt, e.Stage)
@@ -214,6 +218,9 @@ func (s *simulation) leaks() error {
 	}
 	if executors != alive && !s.gaveUp {
 		return fmt.Errorf("%d executors run, and the scheduler knows %d", alive, executors)
+	}
+	if len(l.leaving.hosts)+len(l.leaving.copies) > 0 {
+		return fmt.Errorf("%d decommissioned hosts do not leave, with %d copies under way", len(l.leaving.hosts), len(l.leaving.copies))
 	}
 	for name, has := range l.ready {
 		if len(has) > 0 || s.lost[name] {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/spark-go/spark-go/executor/protocol"
 )
 
 // scheduleFaults has each kind of trouble happen at random times.
@@ -21,6 +23,7 @@ func (s *simulation) scheduleFaults() {
 		{s.faults.deletes, s.deleteFiles},
 		{s.faults.evicts, s.evictBlock},
 		{s.faults.cancels, s.cancelJob},
+		{s.faults.decommissions, s.decommission},
 	} {
 		if f.rate > 0 {
 			s.repeat(f.rate, f.do)
@@ -147,6 +150,21 @@ func (s *simulation) deleteFiles() {
 func (s *simulation) evictBlock() {
 	if h := s.someHost(); h != nil && h.exec != nil && h.exec.alive {
 		h.exec.evict()
+	}
+}
+
+// decommission has an executor decommissioned, by signal or by call.
+func (s *simulation) decommission() {
+	h := s.someHost()
+	switch {
+	case h == nil || h.exec == nil || !h.exec.accepted:
+	case s.rng.IntN(2) == 0:
+		s.w.logf("SIGPWR to %s", h.name)
+		h.do(func() { h.link.send(&protocol.Decommission{Reason: "signal"}) })
+	default:
+		s.w.logf("DECOMMISSION %s", h.exec.name)
+		s.loop.queue.put(ask{func() { _, _ = s.loop.decommission([]string{h.exec.name}, "call") }, make(chan struct{})}) // an error if it is lost by then
+		s.poke()
 	}
 }
 

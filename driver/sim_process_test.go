@@ -72,6 +72,7 @@ type simHost struct {
 	files    map[fileKey]uint64 // map outputs: what the map task computed
 	exits    []time.Duration
 	accepted bool
+	leaving  bool  // it starts no more job processes
 	slow     int64 // factor of how long tasks take
 }
 
@@ -112,6 +113,12 @@ func (h *simHost) receive(m protocol.Message) {
 		if x := h.exec; x != nil && x.epoch == m.Epoch {
 			x.exit(m.Reason, "")
 		}
+	case *protocol.Decommission:
+		h.leaving = true
+	case *protocol.Stop:
+		h.die("stopped: " + m.Reason)
+	case *protocol.Copy:
+		h.copyOutput(m)
 	case *protocol.Remove:
 		if m.Kind == protocol.RemoveShuffle {
 			maps.DeleteFunc(h.files, func(k fileKey, _ uint64) bool { return k.shuffle == m.ID })
@@ -141,7 +148,7 @@ func (h *simHost) jobEnded(x *simExec, killed, cause string) {
 	for now-h.exits[0] > time.Minute {
 		h.exits = h.exits[1:]
 	}
-	m := &protocol.ExecutorExited{ID: x.name, Epoch: x.epoch, Killed: killed, Code: 1, Stderr: cause, Registered: x.accepted, Restarting: len(h.exits) <= 10}
+	m := &protocol.ExecutorExited{ID: x.name, Epoch: x.epoch, Killed: killed, Code: 1, Stderr: cause, Registered: x.accepted, Restarting: len(h.exits) <= 10 && !h.leaving}
 	h.link.send(m)
 	if m.Restarting {
 		h.startJob()
@@ -198,8 +205,79 @@ func (x *simExec) connect() {
 	x.link = x.s.w.dial(x.machine, func(m protocol.Message) { x.do(func() { x.receive(m) }) }, func() { x.do(func() { x.exit("", "its connection ended") }) })
 	x.link.send(&protocol.RegisterExecutor{
 		ID: x.name, Host: x.host.name, Epoch: x.epoch, PID: 1, Cores: x.s.cores, Digest: simDigest,
-		Location: shuffle.Location{Executor: x.name, Host: x.host.name, Addr: x.host.name},
+		BlockAddr: x.name, Location: shuffle.Location{Executor: x.name, Host: x.host.name, Addr: x.host.name},
 	})
+}
+
+// copyOutput takes over a map output of another host.
+func (h *simHost) copyOutput(m *protocol.Copy) {
+	server := h.s.hostByID[m.Output.Location.Addr]
+	key := fileKey{m.Shuffle, m.Output.Map, m.Output.Attempt}
+	copyFrom(&h.process, &server.process, m.ID, func() (func(), bool) {
+		v, ok := server.files[key]
+		return func() {
+			h.files[key] = v
+			h.s.tally.movedOutputs++
+		}, ok
+	})
+}
+
+// copyBlock takes over a cached block of another executor.
+func (x *simExec) copyBlock(m *protocol.Copy) {
+	i := slices.IndexFunc(x.s.hosts, func(h *simHost) bool { return h.exec != nil && h.exec.name == m.Addr })
+	if i < 0 {
+		x.link.send(&protocol.Copied{ID: m.ID, Error: "nobody answers"})
+		return
+	}
+	from := x.s.hosts[i].exec
+	copyFrom(&x.process, &from.process, m.ID, func() (func(), bool) {
+		kept, ok := from.blocks[m.Block]
+		return func() {
+			if x.blocks[m.Block] == nil {
+				x.blocks[m.Block] = kept
+				x.link.send(&protocol.BlockUpdates{Updates: append(x.updates, protocol.BlockUpdate{ID: m.Block, Disk: 1})})
+				x.updates = nil
+			}
+			x.s.tally.movedBlocks++
+		}, ok
+	})
+}
+
+// copyFrom asks a process for something, keeps it and reports that, or why not.
+func copyFrom(to, from *process, id int64, open func() (keep func(), ok bool)) {
+	w := to.s.w
+	answered := false
+	end := func(m protocol.Copied) {
+		if !answered {
+			answered = true
+			to.link.send(&m)
+		}
+	}
+	if from.alive && !w.isCut(to.machine, from.machine) {
+		w.after(w.delay(to.rng), func() {
+			from.do(func() {
+				keep, ok := open()
+				w.after(w.delay(to.rng), func() {
+					if w.isCut(to.machine, from.machine) {
+						return
+					}
+					to.do(func() {
+						switch {
+						case answered:
+						case !ok:
+							end(protocol.Copied{ID: id, Gone: true, Error: "not there"})
+						case to.rng.IntN(20) == 0:
+							end(protocol.Copied{ID: id, Error: "the disk is full"})
+						default:
+							keep()
+							end(protocol.Copied{ID: id})
+						}
+					})
+				})
+			})
+		})
+	}
+	to.after(between(to.rng, 3*time.Second, 20*time.Second), func() { end(protocol.Copied{ID: id, Error: "no answer"}) })
 }
 
 const simDigest = "digest"
@@ -228,6 +306,10 @@ func (x *simExec) receive(m protocol.Message) {
 				x.after(between(x.rng, 0, 100*time.Millisecond), func() { t.end(protocol.TaskResult{Outcome: protocol.Killed, Error: m.Reason}) })
 			}
 		}
+	case *protocol.Stop:
+		x.exit("", "stopped: "+m.Reason)
+	case *protocol.Copy:
+		x.copyBlock(m)
 	case *protocol.CommitAnswer:
 		if t := x.running[m.ID]; t != nil && t.asked {
 			t.answered(m.Allowed)

@@ -39,13 +39,13 @@ var simRegressions = []uint64{
 
 // TestSimulatedCluster runs whole clusters on a virtual clock and network, each from one seed: the driver's loop, scheduler, map-output
 // tracking and roster of executors are the real ones; hosts, job processes, tasks and the network are modelled. Several jobs at a time
-// share shuffles and caches while processes are killed, stopped and replaced, connections break, the network is cut between any two
+// share shuffles and caches while processes are killed, stopped, decommissioned and replaced, connections break, the network is cut between any two
 // machines, files are deleted, messages are late or come twice, tasks fail, hang or are slow, jobs are cancelled. After a time the trouble
 // ends.
 //
 //   - Every job ends soon after, with success or a cause that the trouble explains.
 //   - Every result is right and comes once; every accumulator update of a result counts once.
-//   - A stage has one active attempt. Nothing is launched on executors that the driver has lost, and nothing counts that they say.
+//   - A stage has one active attempt. Nothing is launched on executors that the driver has lost or decommissioned, and nothing counts that lost ones say.
 //   - One attempt of a task may publish; a job that succeeds has published every partition.
 //   - When all jobs have ended nothing of them is left in the driver.
 //
@@ -127,7 +127,7 @@ func quiet(t testing.TB) {
 
 // simTally counts what happened.
 type simTally struct {
-	jobs, succeeded, failed, cancelled, tasks, failures, fetches, exits, hosts, cuts, stops, breaks, deleted, evicted, duplicates, denied, lost, returned, copies, resubmitted int
+	jobs, succeeded, failed, cancelled, tasks, failures, fetches, exits, hosts, cuts, stops, breaks, deleted, evicted, duplicates, denied, lost, returned, copies, resubmitted, told, movedOutputs, movedBlocks int
 }
 
 func (a *simTally) add(b simTally) {
@@ -163,6 +163,9 @@ func (a *simTally) fields() []simCount {
 		{"executors that were given up and return", &a.returned},
 		{"second copies", &a.copies},
 		{"resubmitted stages", &a.resubmitted},
+		{"decommissioned executors", &a.told},
+		{"copies of map outputs", &a.movedOutputs},
+		{"copies of cached blocks", &a.movedBlocks},
 	}
 }
 
@@ -177,9 +180,9 @@ func (a *simTally) check(t *testing.T) {
 
 // faults are what may happen in one simulation, as rates a second of the whole cluster, or probabilities of a task.
 type simFaults struct {
-	kills, hostKills, cuts, stops, breaks, deletes, evicts, cancels float64
-	taskFails, taskKills                                            float64
-	slow, duplicates                                                bool
+	kills, hostKills, cuts, stops, breaks, deletes, evicts, cancels, decommissions float64
+	taskFails, taskKills                                                           float64
+	slow, duplicates                                                               bool
 }
 
 // simJob is a job and what has come of it.
@@ -206,6 +209,7 @@ type simulation struct {
 	timeout   time.Duration
 	cores     int
 	chaos     time.Duration // when the trouble ends
+	harmless  bool          // executors are decommissioned at most
 	set       sched.Settings
 
 	hosts    []*simHost
@@ -225,6 +229,7 @@ type simulation struct {
 	placeOf   map[int64][2]int // stage and partition of tasks
 	holders   map[[2]int]int64 // who may publish a partition of a stage
 	lost      map[string]bool  // executors that the driver has lost
+	leaving   map[string]bool  // executors that it has decommissioned
 	active    map[int]int      // attempt of each stage
 	counted   map[[3]int]int   // failures of a task in a stage attempt
 	unread    map[int]int      // attempts of each stage in a row that a fetch failure ended
@@ -238,7 +243,7 @@ func emptySimulation(seed uint64) *simulation {
 	w := newWorld(seed)
 	return &simulation{
 		w: w, rng: w.rng, hostByID: map[string]*simHost{}, programs: map[protocol.StageKey]*simProgram{}, jobs: map[int]*simJob{},
-		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, placeOf: map[int64][2]int{}, holders: map[[2]int]int64{}, lost: map[string]bool{}, active: map[int]int{},
+		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, placeOf: map[int64][2]int{}, holders: map[[2]int]int64{}, lost: map[string]bool{}, leaving: map[string]bool{}, active: map[int]int{},
 		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
 		set: sched.Defaults(),
 	}
@@ -275,8 +280,15 @@ func newSimulation(seed uint64) *simulation {
 			cancels: rate(0.05), taskFails: rate(0.15), taskKills: rate(0.05), slow: rng.IntN(2) == 0, duplicates: rng.IntN(2) == 0,
 		}
 		s.chaos = between(rng, 10*time.Second, 60*time.Second)
-	} else {
-		s.chaos = 10 * time.Second
+		if own := rand.New(rand.NewPCG(seed, 3)); own.IntN(2) == 0 {
+			s.faults.decommissions = 0.3 * own.Float64()
+		}
+	} else { // nothing that anybody could be blamed for
+		s.chaos, s.harmless = 10*time.Second, true
+		s.set.MaxTaskFailures, s.set.MaxStageAttempts = 1, 1
+		if own := rand.New(rand.NewPCG(seed, 3)); own.IntN(2) == 0 {
+			s.faults.decommissions = 2 * own.Float64()
+		}
 	}
 	s.toSubmit = 1 + rng.IntN(5)
 	s.connect(1+rng.IntN(4), cluster.Config{MaxHostLosses: 1000})
