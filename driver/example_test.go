@@ -72,3 +72,25 @@ func ExampleContext_AddListener() {
 	// stage 0 of 3 tasks
 	// stage 1 of 2 tasks
 }
+
+func ExampleContext_Decommission() {
+	sc := driver.New(driver.Master("local-cluster[1,1,128m]"))
+	defer sc.Stop()
+	sc.AddListener(func(e driver.Event) {
+		if e, ok := e.(driver.ExecutorRemoved); ok {
+			fmt.Println(e.Reason)
+		}
+	})
+	ctx := context.Background()
+	squares := rdd.Map(rdd.Range(sc, 1, 6, 1, 2), func(x int64) int64 { return x * x }).Cache()
+	if _, err := squares.Count(ctx); err != nil {
+		fmt.Println(err)
+	}
+	if err := sc.Decommission(ctx, "0.1"); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(squares.Collect(ctx))
+	// Output:
+	// executor 0.1 was decommissioned: 0 map outputs and 2 cached blocks were moved, 0 could not be
+	// [1 4 9 16 25] <nil>
+}

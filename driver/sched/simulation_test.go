@@ -16,13 +16,13 @@ import (
 	"github.com/spark-go/spark-go/shuffle"
 )
 
-// TestSimulation plays random clusters against the scheduler: executors and hosts come, die and die unnoticed, tasks fail, are
+// TestSimulation plays random clusters against the scheduler: executors and hosts come, leave in order, die and die unnoticed, tasks fail, are
 // slow, are reported late, twice or never, jobs share shuffles and are cancelled. After some time the trouble ends. Held against
 // an independent model of the cluster:
 //
 //   - every job ends, and without trouble it succeeds;
 //   - every wanted partition's result comes once, and only while its job runs;
-//   - tasks are launched on live executors with free slots that are not excluded, and only if nothing that they read is known to be lost;
+//   - tasks are launched on live executors with free slots that are neither excluded nor decommissioned, and only if nothing that they read is known to be lost;
 //   - a stage has one active attempt, and is submitted when all that it reads is registered;
 //   - the scheduler's books agree with each other after every event.
 //
@@ -50,7 +50,7 @@ func TestSimulation(t *testing.T) {
 		"tasks": total.tasks, "failures": total.failures, "fetch failures": total.fetches, "lost executors": total.lost, "jobs that succeed": total.succeeded,
 		"jobs that fail": total.failed, "results from zombies": total.zombies, "shared stages": total.shared, "second copies": total.speculative,
 		"exclusions": total.excluded, "commits denied": total.denied, "barriers passed": total.barriers, "barrier stages that succeed": total.gangs,
-		"barrier stages that run again": total.disbanded,
+		"barrier stages that run again": total.disbanded, "moved outputs": total.moved,
 	} {
 		if n < 20 {
 			t.Errorf("only %d %s in all simulations", n, name)
@@ -60,7 +60,7 @@ func TestSimulation(t *testing.T) {
 }
 
 type tally struct {
-	tasks, failures, fetches, lost, succeeded, failed, zombies, shared, speculative, excluded, denied, barriers, gangs, disbanded int
+	tasks, failures, fetches, lost, succeeded, failed, zombies, shared, speculative, excluded, denied, barriers, gangs, disbanded, moved int
 }
 
 func (a *tally) add(b tally) {
@@ -78,6 +78,7 @@ func (a *tally) add(b tally) {
 	a.barriers += b.barriers
 	a.gangs += b.gangs
 	a.disbanded += b.disbanded
+	a.moved += b.moved
 }
 
 // simNode is a dataset of a random lineage.
@@ -137,6 +138,7 @@ type simulation struct {
 	cached    map[int]bool
 	executors map[string]*simExecutor
 	servers   map[string]bool // that still serve map outputs
+	leaving   map[string]bool // decommissioned executors
 	next      int             // executor names
 	tasks     map[TaskID]*simTask
 	old       []TaskFinished // reports to repeat
@@ -158,7 +160,7 @@ func newSimulation(seed uint64) *simulation {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	sim := &simulation{
 		seed: seed, rng: rng, set: Defaults(), now: time.Unix(1e9, 0), chaos: true, trouble: seed%8 != 0,
-		cached: map[int]bool{}, executors: map[string]*simExecutor{}, servers: map[string]bool{}, tasks: map[TaskID]*simTask{},
+		cached: map[int]bool{}, executors: map[string]*simExecutor{}, servers: map[string]bool{}, leaving: map[string]bool{}, tasks: map[TaskID]*simTask{},
 		active: map[int]int{}, reads: map[[2]int]map[int][]shuffle.Output{}, jobs: map[int]*simJob{}, commits: map[[2]int]TaskID{},
 		excluded: map[string]time.Time{}, gangs: map[[2]int]int{},
 	}
@@ -277,10 +279,31 @@ func (sim *simulation) step() error {
 			}
 			return sim.handle(HostLost{Host: host, Reason: errors.New("host lost")})
 		}
+	case r < 97 && len(sim.executors) > 0:
+		names := slices.Sorted(maps.Keys(sim.executors))
+		return sim.decommission(names[sim.rng.IntN(len(names))])
 	default:
 		return sim.handle(Tick{})
 	}
 	return nil
+}
+
+// decommission has an executor leave, or, if it leaves already, moves a map output away from its host.
+func (sim *simulation) decommission(name string) error {
+	if !sim.leaving[name] {
+		sim.leaving[name] = true
+		return sim.handle(ExecutorDecommissioned{Executor: name})
+	}
+	outputs := sim.s.OutputsOn(sim.executors[name].host)
+	takers := slices.DeleteFunc(slices.Sorted(maps.Keys(sim.servers)), func(n string) bool { return sim.leaving[n] || !sim.servers[n] })
+	if len(outputs) == 0 || len(takers) == 0 {
+		return nil
+	}
+	sim.tally.moved++
+	o, to := outputs[sim.rng.IntN(len(outputs))], takers[sim.rng.IntN(len(takers))]
+	_, host, _ := strings.Cut(to, "@")
+	o.Location = shuffle.Location{Executor: to, Host: host}
+	return sim.handle(OutputMoved{From: name, Shuffle: o.Shuffle, Output: o.Output})
 }
 
 // settle ends what is under way without further trouble.
@@ -527,6 +550,9 @@ func (sim *simulation) act(event Event, a Action) error {
 		x := sim.executors[a.Executor]
 		if x == nil {
 			return errors.New("the executor is lost")
+		}
+		if sim.leaving[a.Executor] {
+			return errors.New("the executor is decommissioned")
 		}
 		if sim.now.Before(sim.excluded[a.Executor]) {
 			return errors.New("the executor is excluded")
