@@ -76,7 +76,8 @@ type departures struct {
 	hosts  map[string]*departure
 	copies map[int64]*copying // under way
 	next   int64              // number of a copy
-	turn   int                // of the executors that take copies
+	takers []*member          // who takes copies, by name; nil after a change among the executors
+	turn   int                // of the takers
 	places map[[2]string]bool // where map outputs of decommissioned executors lie or lay
 }
 
@@ -156,7 +157,7 @@ func (l *loop) decommission(executors []string, reason string) (ends []<-chan st
 			if d.killAfter > 0 {
 				m.leaves.killAt = l.now().Add(d.killAfter)
 			}
-			d.hosts[m.Host] = m.leaves
+			d.hosts[m.Host], d.takers = m.leaves, nil
 			d.places[placeOf(m.Location)] = true
 			slog.Info("an executor is decommissioned", "executor", name, "host", m.Host, "reason", reason)
 			l.ctx.events.publish(ExecutorDecommissioned{Executor: name, Reason: reason})
@@ -271,22 +272,23 @@ func (l *loop) isAt(d *departure, c *cargo) bool {
 	return holders[d.executor]
 }
 
-// takerOf chooses the executor that copies something next: they take turns, but none tries twice in a row.
+// takerOf chooses the executor that copies something next; nil if there is none. They take turns, but none tries twice in a row if there are others.
 func (l *loop) takerOf(c *cargo) *member {
-	var able []*member
-	for _, name := range slices.Sorted(maps.Keys(l.members)) {
-		if m := l.members[name]; m.leaves == nil {
-			able = append(able, m)
+	d := &l.leaving
+	if d.takers == nil {
+		for _, name := range slices.Sorted(maps.Keys(l.members)) {
+			if m := l.members[name]; m.leaves == nil {
+				d.takers = append(d.takers, m)
+			}
 		}
 	}
-	if len(able) > 1 {
-		able = slices.DeleteFunc(able, func(m *member) bool { return m.Executor == c.last })
+	for range d.takers {
+		d.turn++
+		if m := d.takers[d.turn%len(d.takers)]; m.Executor != c.last || len(d.takers) == 1 {
+			return m
+		}
 	}
-	if len(able) == 0 {
-		return nil
-	}
-	l.leaving.turn++
-	return able[l.leaving.turn%len(able)]
+	return nil
 }
 
 // move has an executor copy something.
@@ -372,6 +374,7 @@ func (l *loop) release(d *departure, why string) {
 // memberLost notes that an executor has ended. Its host may go on, and serve map outputs.
 func (l *loop) memberLost(executor string) {
 	delete(l.members, executor)
+	l.leaving.takers = nil
 	l.copiesLost(func(c *copying) bool { return c.to.Executor == executor && c.output == nil })
 }
 

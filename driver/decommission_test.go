@@ -135,11 +135,14 @@ func hostOf(t *testing.T, sc *driver.Context, d *diary, executor string) int {
 func TestDecommissionMovesMapOutputs(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	for _, c := range []struct{ executors, disk string }{{"2", "true"}, {"2", "false"}, {"1", "true"}, {"1", "false"}} {
+	for _, c := range []struct{ executors, disk, bind, encrypted string }{
+		{"2", "true", "", "false"}, {"2", "false", "127.0.0.1", "true"}, {"1", "true", "", "false"}, {"1", "false", "", "false"},
+	} {
 		name := fmt.Sprintf("%s executors, local disk %s", c.executors, c.disk)
 		dir := t.TempDir()
 		sc := driver.New(driver.Master("local-cluster["+c.executors+",1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.shuffle.readHostLocalDisk", c.disk),
-			driver.Set("spark.task.maxFailures", "1"), driver.Set("spark.stage.maxConsecutiveAttempts", "1"))
+			driver.Set("spark.task.maxFailures", "1"), driver.Set("spark.stage.maxConsecutiveAttempts", "1"),
+			driver.Set("spark.driver.bindAddress", c.bind), driver.Set("spark.network.crypto.enabled", c.encrypted))
 		d := keepDiary(sc)
 		r := keyed(sc, 10_000)
 		want, err := r.Collect(ctx)
@@ -227,6 +230,17 @@ func TestDecommissionMovesCachedBlocks(t *testing.T) {
 	}
 }
 
+// cachedFiles lists the cached blocks on disk below a directory.
+func cachedFiles(dir string) (files []string) {
+	filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && strings.HasPrefix(e.Name(), "rdd_") {
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files
+}
+
 // holder is an executor that ended tasks in its cache after another one had gone.
 func holder(d *diary, gone string) (executor string) {
 	d.each(func(e driver.Event) {
@@ -312,7 +326,7 @@ func TestDecommissionWhileTasksRun(t *testing.T) {
 	}
 }
 
-// What arrives damaged is not taken, and computed again.
+// What arrives damaged is not taken, and computed again: a map output and a cached block.
 func TestDecommissionMovesNothingDamaged(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -340,6 +354,25 @@ func TestDecommissionMovesNothingDamaged(t *testing.T) {
 		got, err := r.Collect(ctx)
 		if n := d.succeeded("") - before; err != nil || !slices.Equal(got, want) || n != 1+3 {
 			t.Errorf("%s: %d rows, %v, want the %d as before from one map task and 3 others, not %d", fault.name, len(got), err, len(want), n)
+		}
+
+		cached := rdd.Map(rdd.Range(sc, 0, 20_000, 1, 2), func(x int64) int64 { return x * x }).Persist(rdd.DiskOnly)
+		squares, err := cached.Collect(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone = holder(d, gone)
+		if err := fault.do(cachedFiles(hostDir(t, dir, gone))[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := sc.Decommission(ctx, gone); err != nil {
+			t.Fatal(err)
+		}
+		if reason := d.end(t, gone); !strings.Contains(reason, "1 could not be") {
+			t.Errorf("%s: %s ended because %s, and a cached block is damaged", fault.name, gone, reason)
+		}
+		if again, err := cached.Collect(ctx); err != nil || !slices.Equal(again, squares) {
+			t.Errorf("%s: %d rows, %v, or others than before", fault.name, len(again), err)
 		}
 		sc.Stop()
 	}

@@ -162,7 +162,7 @@ func (l *loop) take(item any) {
 		l.handle(v)
 		l.hostLost(v.Host)
 	case cluster.ExecutorAdded:
-		l.members[v.Executor] = &member{ExecutorAdded: v}
+		l.members[v.Executor], l.leaving.takers = &member{ExecutorAdded: v}, nil
 		l.ctx.events.publish(ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
 		l.handle(sched.ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
 	case cluster.DecommissionAsked:
