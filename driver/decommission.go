@@ -205,8 +205,10 @@ func (l *loop) advance(d *departure) {
 		l.release(d, "; the time that it had (spark.executor.decommission.forceKillTimeout) is over")
 		return
 	}
+	idle := l.sched.Running(d.executor) == 0
 	for {
-		if d.look && len(d.todo) == 0 && d.underWay == 0 {
+		// The last look is when it runs nothing: what a task of a barrier stage wrote counts only when the last of them has ended, anywhere.
+		if (d.look || idle) && len(d.todo) == 0 && d.underWay == 0 {
 			d.look = false
 			d.todo = l.toMove(d)
 		}
@@ -223,7 +225,7 @@ func (l *loop) advance(d *departure) {
 		}
 		d.todo = d.todo[1:]
 	}
-	if len(d.todo) == 0 && d.underWay == 0 && l.sched.Running(d.executor) == 0 {
+	if idle && len(d.todo) == 0 && d.underWay == 0 {
 		l.release(d, "")
 	}
 }
