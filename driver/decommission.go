@@ -13,7 +13,6 @@ import (
 	"github.com/spark-go/spark-go/driver/conf"
 	"github.com/spark-go/spark-go/driver/sched"
 	"github.com/spark-go/spark-go/executor/protocol"
-	"github.com/spark-go/spark-go/shuffle"
 )
 
 // Decommissioning takes an executor out of service without losing what it made (Spark's CoarseGrainedSchedulerBackend.decommissionExecutors and
@@ -78,7 +77,8 @@ type departures struct {
 	next   int64              // number of a copy
 	takers []*member          // who takes copies, by name; nil after a change among the executors
 	turn   int                // of the takers
-	places map[[2]string]bool // where map outputs of decommissioned executors lie or lay
+	homes  map[string]string  // the host of each executor there ever was: map outputs outlive executors
+	left   map[string]bool    // hosts that are or were decommissioned
 }
 
 // departure is a host that goes, with its executor.
@@ -132,12 +132,12 @@ func newDepartures(c *conf.Conf) departures {
 		outputs: moves && c.Bool("spark.storage.decommission.shuffleBlocks.enabled"), blocks: moves && c.Bool("spark.storage.decommission.rddBlocks.enabled"),
 		atOnce: c.Int("spark.storage.decommission.shuffleBlocks.maxThreads"), tries: c.Int("spark.storage.decommission.maxReplicationFailuresPerBlock"),
 		killAfter: c.Duration("spark.executor.decommission.forceKillTimeout"),
-		hosts:     map[string]*departure{}, copies: map[int64]*copying{}, places: map[[2]string]bool{},
+		hosts:     map[string]*departure{}, copies: map[int64]*copying{}, homes: map[string]string{}, left: map[string]bool{},
 	}
 }
 
-// placeOf names a host by where it keeps map outputs: no two hosts of an application share a folder, and where they have none an address.
-func placeOf(l shuffle.Location) [2]string { return [2]string{l.Addr, l.Dir} }
+// hasLeft says whether an executor's host is or was decommissioned, with the map outputs that the executor wrote.
+func (d *departures) hasLeft(executor string) bool { return d.left[d.homes[executor]] }
 
 // decommission begins with the decommissioning of executors, unless that was done before, and returns what is closed at the end of each.
 func (l *loop) decommission(executors []string, reason string) (ends []<-chan struct{}, err error) {
@@ -158,7 +158,7 @@ func (l *loop) decommission(executors []string, reason string) (ends []<-chan st
 				m.leaves.killAt = l.now().Add(d.killAfter)
 			}
 			d.hosts[m.Host], d.takers = m.leaves, nil
-			d.places[placeOf(m.Location)] = true
+			d.left[m.Host] = true
 			slog.Info("an executor is decommissioned", "executor", name, "host", m.Host, "reason", reason)
 			l.ctx.events.publish(ExecutorDecommissioned{Executor: name, Reason: reason})
 			l.handle(sched.ExecutorDecommissioned{Executor: name})

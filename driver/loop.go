@@ -163,6 +163,7 @@ func (l *loop) take(item any) {
 		l.hostLost(v.Host)
 	case cluster.ExecutorAdded:
 		l.members[v.Executor], l.leaving.takers = &member{ExecutorAdded: v}, nil
+		l.leaving.homes[v.Executor] = v.Host
 		l.ctx.events.publish(ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
 		l.handle(sched.ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
 	case cluster.DecommissionAsked:
@@ -290,7 +291,7 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 	case protocol.FetchFailed:
 		e.Outcome, e.Err = sched.FetchFailed, errors.New(r.Error)
 		if f := r.Fetch; f != nil {
-			e.Fetch = sched.FetchFailure{Shuffle: f.Shuffle, Map: f.Map, Executor: f.Location.Executor, Decommissioned: l.leaving.places[placeOf(f.Location)]}
+			e.Fetch = sched.FetchFailure{Shuffle: f.Shuffle, Map: f.Map, Executor: f.Location.Executor, Decommissioned: l.leaving.hasLeft(f.Location.Executor)}
 		}
 	case protocol.Killed:
 		e.Outcome, e.Err = sched.Killed, errors.New(r.Error)
