@@ -121,7 +121,7 @@ func introduce(nc net.Conn, secret *Secret, purpose Purpose, encrypted bool) (ne
 		if err != nil {
 			return nil, err
 		}
-		if nc, binding, err = secured(nc, tls.Client(nc, config)); err != nil {
+		if nc, binding, err = secured(nc, purpose, tls.Client, config); err != nil {
 			if foreign(err) {
 				err = fmt.Errorf("%w: %w: who listens there does not belong to this application", ErrRefused, err)
 			}
@@ -230,7 +230,7 @@ func (l *Listener) examine(nc net.Conn) (net.Conn, error) {
 	var binding []byte
 	if l.tls != nil {
 		var err error
-		if nc, binding, err = secured(nc, tls.Server(nc, l.tls)); err != nil {
+		if nc, binding, err = secured(nc, l.purpose, tls.Server, l.tls); err != nil {
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
 	}

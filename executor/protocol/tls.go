@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,9 @@ import (
 
 // tlsName is the name in the certificate. It is not looked up.
 const tlsName = "spark-go"
+
+// maxRecord is how much a TLS record carries.
+const maxRecord = 16 << 10
 
 // bindingSize is the length of what a proof takes from its TLS connection.
 const bindingSize = 32
@@ -82,14 +86,39 @@ func TLSConfig(secret *Secret) (*tls.Config, error) {
 // message has its length, so that a connection cut short is noticed anyway.
 type secureConn struct {
 	*tls.Conn
-	raw net.Conn
+	raw   net.Conn
+	bulk  *bulkConn // below the TLS connection, if it carries blocks
+	write sync.Mutex
+}
+
+// Write writes all records together, if there are several.
+func (c *secureConn) Write(p []byte) (int, error) {
+	if c.bulk == nil || len(p) <= maxRecord {
+		return c.Conn.Write(p)
+	}
+	c.write.Lock()
+	defer c.write.Unlock()
+	c.bulk.hold()
+	n, err := c.Conn.Write(p)
+	if sendErr := c.bulk.send(); err == nil && sendErr != nil {
+		return 0, sendErr
+	}
+	return n, err
 }
 
 // Close closes the connection.
 func (c *secureConn) Close() error { return c.raw.Close() }
 
-// secured runs the TLS handshake on a connection, bounded by the connection's deadline, and returns what the proof is bound to.
-func secured(nc net.Conn, handshake *tls.Conn) (net.Conn, []byte, error) {
+// secured runs the TLS handshake on a connection, as tls.Client or tls.Server, bounded by the connection's deadline, and returns what the proof
+// is bound to.
+func secured(nc net.Conn, purpose Purpose, side func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) (net.Conn, []byte, error) {
+	below := nc
+	var bulk *bulkConn
+	if purpose == Blocks {
+		bulk = &bulkConn{Conn: nc}
+		below = bulk
+	}
+	handshake := side(below, config)
 	if err := handshake.Handshake(); err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +127,7 @@ func secured(nc net.Conn, handshake *tls.Conn) (net.Conn, []byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("bind the proof to the connection: %w", err)
 	}
-	return &secureConn{Conn: handshake, raw: nc}, binding, nil
+	return &secureConn{Conn: handshake, raw: nc, bulk: bulk}, binding, nil
 }
 
 // foreign says whether a TLS handshake failed because the two sides do not belong together, rather than because the network failed.
