@@ -193,6 +193,8 @@ func (s *simulation) taskEnded(e TaskEnded) {
 		}
 		if p := s.programs[protocol.StageKey{Stage: e.Stage, Attempt: e.StageAttempt}]; p != nil && p.shuffle == nil {
 			s.jobs[p.job].accepted[e.Partition] = e.Task
+		} else if p != nil {
+			s.written[binary.LittleEndian.Uint64(p.update(e.Partition))]++
 		}
 	}
 }
@@ -209,6 +211,17 @@ func (s *simulation) leaks() error {
 	if n := len(l.jobs) + len(l.stages) + len(l.resultOf) + len(l.tasks) + len(l.launches) + len(l.updates); n > 0 {
 		return fmt.Errorf("all jobs have ended, and the loop keeps %d jobs, %d stages, %d results, %d tasks, %d launches, %d updates",
 			len(l.jobs), len(l.stages), len(l.resultOf), len(l.tasks), len(l.launches), len(l.updates))
+	}
+	// What a map task added counts when its output does: once, or once more for each time that the output was lost and written again.
+	for v, n := range s.shuffled {
+		if n > s.written[v] {
+			return fmt.Errorf("what map task %d of shuffle %d added was counted %d times, and its output %d times", v&0xffffffff, v<<1>>33, n, s.written[v])
+		}
+	}
+	for v := range s.written {
+		if s.shuffled[v] == 0 && !s.w.fast {
+			return fmt.Errorf("what map task %d of shuffle %d added was not counted", v&0xffffffff, v<<1>>33)
+		}
 	}
 	alive := 0
 	for _, h := range s.hosts {

@@ -44,7 +44,7 @@ var simRegressions = []uint64{
 // ends.
 //
 //   - Every job ends soon after, with success or a cause that the trouble explains.
-//   - Every result is right and comes once; every accumulator update of a result counts once.
+//   - Every result is right and comes once; every accumulator update of a result counts once, that of a map task once for each output of it that was taken.
 //   - A stage has one active attempt. Nothing is launched on executors that the driver has lost or decommissioned, and nothing counts that lost ones say.
 //   - One attempt of a task may publish; a job that succeeds has published every partition.
 //   - When all jobs have ended nothing of them is left in the driver.
@@ -235,6 +235,7 @@ type simulation struct {
 	unread    map[int]int      // attempts of each stage in a row that a fetch failure ended
 	gaveUp    bool
 	shuffled  map[uint64]int // merged updates of map stages
+	written   map[uint64]int // by update: how often the output of its map task was taken
 	tally     simTally
 }
 
@@ -244,7 +245,7 @@ func emptySimulation(seed uint64) *simulation {
 	return &simulation{
 		w: w, rng: w.rng, hostByID: map[string]*simHost{}, programs: map[protocol.StageKey]*simProgram{}, jobs: map[int]*simJob{},
 		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, placeOf: map[int64][2]int{}, holders: map[[2]int]int64{}, lost: map[string]bool{}, leaving: map[string]bool{}, active: map[int]int{},
-		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
+		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, written: map[uint64]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
 		set: sched.Defaults(),
 	}
 }
