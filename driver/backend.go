@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"time"
 
@@ -62,6 +63,13 @@ func (c *Context) onCluster(e cluster.Event) {
 	case cluster.Log:
 		slog.Log(context.Background(), slog.Level(e.Level), c.loop.redact(e.Text), "from", e.From)
 	case cluster.Heartbeat:
+		if c.loop.wantsProgress && len(e.Rows) == len(e.Running) && len(e.Rows) > 0 {
+			p := sched.Progress{Tasks: make([]sched.TaskProgress, len(e.Rows))}
+			for i, rows := range e.Rows {
+				p.Tasks[i] = sched.TaskProgress{Task: sched.TaskID(e.Running[i]), Rows: rows}
+			}
+			c.loop.queue.put(p)
+		}
 	}
 }
 
@@ -74,9 +82,7 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 	for _, s := range c.conf.Settings() {
 		settings[s.Key] = s.Value
 	}
-	for _, key := range executor.SettingKeys {
-		settings[key] = c.Setting(key)
-	}
+	maps.Copy(settings, executorSettings(c))
 	config := cluster.Config{
 		App: c.ApplicationName(), Executors: c.master.hosts, Cores: c.master.cores, Memory: c.master.memory, Settings: settings,
 		Heartbeat: c.conf.Duration("spark.executor.heartbeatInterval"), Timeout: c.conf.Duration("spark.network.timeout"),
@@ -105,6 +111,18 @@ func newClusterBackend(c *Context) (cluster.Backend, error) {
 	return local, nil
 }
 
+// executorSettings are the settings that executors heed, as they read them.
+func executorSettings(c *Context) map[string]string {
+	settings := map[string]string{}
+	for _, key := range executor.SettingKeys {
+		settings[key] = c.Setting(key)
+	}
+	for _, key := range []string{"spark.task.reaper.pollingInterval", "spark.task.reaper.killTimeout"} {
+		settings[key] = c.conf.Duration(key).String()
+	}
+	return settings
+}
+
 // localBackend runs tasks in the driver's own process: executor "driver" on this host.
 type localBackend struct {
 	ctx    *Context
@@ -118,10 +136,7 @@ const localExecutor = "driver"
 func newLocalBackend(c *Context) (*localBackend, error) {
 	dirs := disk.New(c.dirs...)
 	b := &localBackend{ctx: c, dirs: dirs.Sub("shuffle")}
-	settings := map[string]string{}
-	for _, key := range executor.SettingKeys {
-		settings[key] = c.Setting(key)
-	}
+	settings := executorSettings(c)
 	cfg := executor.Settings(settings)
 	cfg.Memory = executor.Share(c.conf.Bytes("spark.driver.memory"), settings)
 	cfg.Location = shuffle.Location{Executor: localExecutor, Host: c.appID, Dir: b.dirs.Paths()[0]}

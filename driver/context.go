@@ -43,6 +43,7 @@ type Context struct {
 	accumulators map[int]func([]byte) error
 	broadcasts   map[int]*broadcast
 	groups       map[*job]trackedJob
+	endedGroups  []string               // that were cancelled with their future jobs, the last one last
 	files        map[string]*sharedFile // by name; fixed at the start
 	keeping      *keeping               // for another run; nil if nothing is kept
 	lastJob      jobEnd

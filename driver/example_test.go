@@ -52,6 +52,38 @@ func ExampleWithJobGroup() {
 	// Output: true
 }
 
+func ExampleWithJobTags() {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	started := make(chan bool, 4)
+	sc.AddListener(func(e driver.Event) {
+		if _, ok := e.(driver.TaskStarted); ok {
+			started <- true
+		}
+	})
+	go func() {
+		<-started
+		sc.CancelJobsWithTag("report")
+	}()
+	ctx := driver.WithJobTags(context.Background(), "report", "team-a")
+	fmt.Println(driver.JobTags(ctx), driver.JobTags(driver.WithoutJobTags(ctx, "report")))
+	_, err := rdd.Range(sc, 0, 1<<60, 1, 1).Count(ctx)
+	fmt.Println(errors.Is(err, driver.ErrCancelled))
+	// Output:
+	// [report team-a] [team-a]
+	// true
+}
+
+func ExampleContext_CancelJobGroupAndFutureJobs() {
+	sc := driver.New(driver.Master("local[2]"))
+	defer sc.Stop()
+	ctx := driver.WithJobGroup(context.Background(), "fit", "a fit of many jobs")
+	sc.CancelJobGroupAndFutureJobs("fit")
+	_, err := rdd.Range(sc, 0, 10, 1, 1).Count(ctx)
+	fmt.Println(err)
+	// Output: Count: the job was cancelled: its group "fit" was cancelled with its future jobs
+}
+
 func ExampleContext_AddListener() {
 	sc := driver.New(driver.Master("local[1]"))
 	defer sc.Stop()

@@ -25,6 +25,7 @@ type job struct {
 	pool       string
 	properties map[string]string
 	index      map[int]int // of a partition in spec.Partitions; nil if all are wanted
+	cancelled  error       // by its group or a tag, with Context.mu
 
 	// The loop's own.
 	plan        *plan.Plan
@@ -133,13 +134,16 @@ func (c *Context) Run(ctx context.Context, spec rdd.Job) error {
 		}
 		j.spec.Partitions = slices.Sorted(slices.Values(spec.Partitions))
 	}
-	release := c.track(ctx, j)
+	release, err := c.track(ctx, j)
+	if err != nil {
+		return fmt.Errorf("%s: %w", spec.Name, err)
+	}
 	defer release()
 	c.keeping.offer(spec.Target)
 	if !c.submit(j) {
 		return fmt.Errorf("%s: %w", spec.Name, ErrStopped)
 	}
-	err := c.await(ctx, j)
+	err = c.await(ctx, j)
 	c.jobEnded(err)
 	if err != nil {
 		return err

@@ -44,6 +44,8 @@ type loop struct {
 	members  map[string]*member                    // the live executors
 	leaving  departures
 
+	wantsProgress bool // heartbeats go to the scheduler
+
 	maxGather int // bytes of the messages of all tasks at one barrier
 }
 
@@ -74,6 +76,7 @@ func newLoop(c *Context, set sched.Settings) *loop {
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
 		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{}, redact: c.conf.Redactor(),
 		written: map[int]map[int]shuffle.Output{}, members: map[string]*member{}, leaving: newDepartures(c.conf), maxGather: set.Barrier.MaxGather,
+		wantsProgress: set.Speculation.Enabled && set.Speculation.Efficiency,
 	}
 }
 
@@ -183,6 +186,10 @@ func (l *loop) submit(j *job) {
 		j.finish(l.lost)
 		return
 	}
+	if err := l.ctx.cancelledBefore(j); err != nil {
+		j.finish(err)
+		return
+	}
 	p := plan.New(plan.Of(j.spec.Target), plan.Options{
 		First:      l.nextID,
 		Partitions: j.spec.Partitions,
@@ -284,7 +291,7 @@ func (l *loop) finished(executor string, r *protocol.TaskResult) {
 	e := sched.TaskFinished{Task: sched.TaskID(r.ID), Output: r.Output, Permanent: r.Permanent}
 	switch r.Outcome {
 	case protocol.Succeeded:
-		e.Outcome = sched.Succeeded
+		e.Outcome, e.Rows = sched.Succeeded, r.Metrics.RowsRead+r.Metrics.Shuffle.RowsRead
 		if r.Output == nil {
 			e.Value = r.Value
 		}

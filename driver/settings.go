@@ -31,6 +31,13 @@ func schedulerSettings(c *conf.Conf, m master) (sched.Settings, error) {
 			Multiplier: c.Float("spark.speculation.multiplier"),
 			Quantile:   c.Float("spark.speculation.quantile"),
 			MinRuntime: c.Duration("spark.speculation.minTaskRuntime"),
+
+			Threshold: c.Duration("spark.speculation.task.duration.threshold"),
+			Slots:     max(m.cores/max(c.Int("spark.task.cpus"), 1), 1),
+
+			Efficiency:     c.Bool("spark.speculation.efficiency.enabled"),
+			RateMultiplier: c.Float("spark.speculation.efficiency.processRateMultiplier"),
+			LongRunFactor:  c.Float("spark.speculation.efficiency.longRunTaskFactor"),
 		},
 		Exclusion: sched.Exclusion{
 			Enabled:           c.Bool("spark.excludeOnFailure.enabled"),

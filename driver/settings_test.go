@@ -1,13 +1,16 @@
 package driver
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spark-go/spark-go/driver/conf"
+	"github.com/spark-go/spark-go/driver/sched"
 )
 
 // A setting that nothing reads would be accepted and silently do nothing.
@@ -39,6 +42,50 @@ func TestEverySettingIsRead(t *testing.T) {
 		if !strings.Contains(code.String(), `"`+k+`"`) && !strings.Contains(code.String(), `"`+strings.TrimPrefix(k, "spark.hadoop.")+`"`) {
 			t.Errorf("nothing reads %s: read it, or move it to the absent settings of driver/conf/table.go with the reason", k)
 		}
+	}
+}
+
+// The scheduler's own defaults, which its scripts use, are those of the settings, and those are Spark 4's.
+func TestSpeculationDefaults(t *testing.T) {
+	set, err := schedulerSettings(conf.New(), master{cores: 1, hosts: 1})
+	if err != nil || set.Speculation != sched.Defaults().Speculation {
+		t.Errorf("%+v, %v, want %+v", set.Speculation, err, sched.Defaults().Speculation)
+	}
+	spark4 := sched.Speculation{Interval: 100 * time.Millisecond, Multiplier: 3, Quantile: 0.9, MinRuntime: 100 * time.Millisecond, Slots: 1, Efficiency: true, RateMultiplier: 0.75, LongRunFactor: 2}
+	if set.Speculation != spark4 {
+		t.Errorf("%+v, want %+v", set.Speculation, spark4)
+	}
+	own := conf.New()
+	for key, value := range map[string]string{
+		"spark.speculation": "true", "spark.speculation.interval": "1s", "spark.speculation.multiplier": "2", "spark.speculation.quantile": "0.5", "spark.speculation.minTaskRuntime": "2s",
+		"spark.speculation.task.duration.threshold": "3s", "spark.speculation.efficiency.enabled": "false", "spark.speculation.efficiency.processRateMultiplier": "0.25",
+		"spark.speculation.efficiency.longRunTaskFactor": "4", "spark.task.cpus": "2",
+	} {
+		if err := own.Set(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := sched.Speculation{Enabled: true, Interval: time.Second, Multiplier: 2, Quantile: 0.5, MinRuntime: 2 * time.Second, Threshold: 3 * time.Second, Slots: 3, RateMultiplier: 0.25, LongRunFactor: 4}
+	if set, err = schedulerSettings(own, master{cores: 7, hosts: 1}); err != nil || set.Speculation != want {
+		t.Errorf("%+v, %v, want %+v", set.Speculation, err, want)
+	}
+}
+
+// A job that is cancelled on its way to the loop does not begin.
+func TestCancelledOnItsWay(t *testing.T) {
+	c := New(Master("local[1]"))
+	defer c.Stop()
+	j := &job{id: 1 << 20, properties: map[string]string{groupProperty: "g"}, wake: make(chan struct{}, 1)}
+	release, err := c.track(t.Context(), j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	c.CancelJobGroup("g")
+	c.submit(j)
+	<-j.wake
+	if _, done, err := j.next(); !done || !errors.Is(err, ErrCancelled) {
+		t.Errorf("done %v with %v", done, err)
 	}
 }
 

@@ -33,6 +33,7 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	cfg.Updates = c.Updates
 	cfg.AskCommit = c.AskCommit
 	cfg.AskBarrier = c.AskBarrier
+	cfg.EndProcess = c.EndProcess
 	r, err := NewRunner(cfg)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spark-go/spark-go/executor/protocol"
@@ -40,6 +41,10 @@ type Config struct {
 	AskBarrier func(protocol.BarrierRequest)
 	// Updates takes changes of the cached blocks that no task reports; nil leaves them to the next task's report.
 	Updates func([]protocol.BlockUpdate)
+	// Reaper watches tasks that were told to end.
+	Reaper Reaper
+	// EndProcess has the process killed, which does not count as a failure of its tasks; nil where that would be the driver's own.
+	EndProcess func(reason string)
 }
 
 // Runner runs the tasks of one executor.
@@ -50,12 +55,40 @@ type Runner struct {
 
 	mu       sync.Mutex
 	stages   map[protocol.StageKey]*stage
-	running  map[int64]context.CancelCauseFunc
+	running  map[int64]*attempt
 	commits  map[int64]chan bool    // tasks that wait for leave to publish
 	barriers map[int64]*atBarrier   // tasks that wait for others
 	blocks   []protocol.BlockUpdate // not yet reported
 	closed   bool
+	quit     chan struct{} // closed by Close
 	wg       sync.WaitGroup
+}
+
+// attempt is a running task attempt.
+type attempt struct {
+	desc   protocol.TaskDesc
+	cancel context.CancelCauseFunc
+	ended  chan struct{} // closed at its end, before it is reported
+	killed bool
+
+	task     atomic.Pointer[rdd.Task] // nil until it has begun
+	shuffled atomic.Int64             // rows read from map outputs
+}
+
+// RowsRead implements host.RowCounter.
+func (r *Runner) RowsRead(tasks []int64) []int64 {
+	rows := make([]int64, len(tasks))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, id := range tasks {
+		if a := r.running[id]; a != nil {
+			rows[i] = a.shuffled.Load()
+			if t := a.task.Load(); t != nil {
+				rows[i] += t.RowsSoFar()
+			}
+		}
+	}
+	return rows
 }
 
 type stage struct {
@@ -78,7 +111,7 @@ func NewRunner(cfg Config) (*Runner, error) {
 	if cfg.StorageFraction == 0 {
 		cfg.StorageFraction = 0.5
 	}
-	r := &Runner{cfg: cfg, memory: NewMemory(cfg.Memory, cfg.StorageFraction), stages: map[protocol.StageKey]*stage{}, running: map[int64]context.CancelCauseFunc{}, commits: map[int64]chan bool{}, barriers: map[int64]*atBarrier{}}
+	r := &Runner{cfg: cfg, memory: NewMemory(cfg.Memory, cfg.StorageFraction), stages: map[protocol.StageKey]*stage{}, running: map[int64]*attempt{}, commits: map[int64]chan bool{}, barriers: map[int64]*atBarrier{}, quit: make(chan struct{})}
 	r.store = NewStore(r.memory, cfg.Spills.Sub("blocks"), func(u protocol.BlockUpdate) {
 		r.mu.Lock()
 		r.blocks = append(r.blocks, u)
@@ -123,13 +156,18 @@ func (r *Runner) Launch(desc protocol.TaskDesc) {
 		return
 	}
 	st := r.stages[desc.Stage]
-	r.running[desc.ID] = cancel
+	a := &attempt{desc: desc, cancel: cancel, ended: make(chan struct{})}
+	r.running[desc.ID] = a
 	r.wg.Add(1)
 	r.mu.Unlock()
 	go func() {
 		defer r.wg.Done()
-		res := r.run(ctx, st, desc)
+		if r.cfg.Reaper.Enabled && r.cfg.Reaper.Stacks {
+			ctx = labelled(ctx, desc.ID)
+		}
+		res := r.run(ctx, st, a)
 		cancel(nil)
+		close(a.ended)
 		r.mu.Lock()
 		delete(r.running, desc.ID)
 		res.Blocks, r.blocks = r.blocks, nil
@@ -138,13 +176,22 @@ func (r *Runner) Launch(desc protocol.TaskDesc) {
 	}()
 }
 
-// Kill cancels a running task: its context ends, and between two batches it notices. It is reported as killed when it has ended.
+// Kill cancels a running task: its context ends, and between two batches it notices. It is reported as killed when it has ended. With a Reaper it
+// is watched until then.
 func (r *Runner) Kill(id int64, reason string) {
 	r.mu.Lock()
-	cancel := r.running[id]
+	a := r.running[id]
+	first := a != nil && !a.killed
+	if first {
+		a.killed = true
+	}
 	r.mu.Unlock()
-	if cancel != nil {
-		cancel(errKilled{reason})
+	if a == nil {
+		return
+	}
+	a.cancel(errKilled{reason})
+	if first && r.cfg.Reaper.Enabled {
+		go r.reap(a, reason)
 	}
 }
 
@@ -161,9 +208,12 @@ func (r *Runner) AnswerCommit(id int64, allowed bool) {
 // Close kills all tasks, waits for those that notice within the grace, and removes everything that the runner kept.
 func (r *Runner) Close(grace time.Duration) {
 	r.mu.Lock()
+	if !r.closed {
+		close(r.quit)
+	}
 	r.closed = true
-	for _, cancel := range r.running {
-		cancel(errKilled{"the executor is stopping"})
+	for _, a := range r.running {
+		a.cancel(errKilled{"the executor is stopping"})
 	}
 	r.mu.Unlock()
 	done := make(chan struct{})
@@ -177,14 +227,15 @@ func (r *Runner) Close(grace time.Duration) {
 }
 
 // run computes one task and turns whatever happens into its result.
-func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (res protocol.TaskResult) {
+func (r *Runner) run(ctx context.Context, st *stage, a *attempt) (res protocol.TaskResult) {
+	desc := &a.desc
 	res = protocol.TaskResult{ID: desc.ID, Stage: desc.Stage, Partition: desc.Partition}
 	start := time.Now()
 	mem := r.memory.Task()
 	env := &shuffle.Env{
 		Location: r.cfg.Location, Outputs: r.cfg.Outputs, Spills: r.cfg.Spills.Sub("task-" + strconv.FormatInt(desc.ID, 10)), Memory: mem, Floor: floor(r.memory.Total()),
 		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
-		Partition: desc.Partition,
+		RowsSoFar: &a.shuffled, Partition: desc.Partition,
 	}
 	lent := &taskRuntime{ctx: ctx, id: desc.ID, runner: r, stage: st, env: env}
 	var task *rdd.Task
@@ -206,6 +257,7 @@ func (r *Runner) run(ctx context.Context, st *stage, desc protocol.TaskDesc) (re
 		}
 		task.Stage, task.StageAttempt, task.Partition, task.Attempt = desc.Stage.Stage, desc.Stage.Attempt, desc.Partition, desc.Attempt
 		task.ID, task.Properties = desc.ID, st.binary.Properties
+		a.task.Store(task)
 		out, err := st.exe.Run(task)
 		if err != nil {
 			return err

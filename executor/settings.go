@@ -3,12 +3,14 @@ package executor
 import (
 	"log/slog"
 	"strconv"
+	"time"
 )
 
-// SettingKeys are the settings that an executor heeds. They reach it with sizes as numbers of bytes.
+// SettingKeys are the settings that an executor heeds. They reach it with sizes as numbers of bytes, and times as time.ParseDuration reads them.
 var SettingKeys = []string{
 	"spark.memory.fraction", "spark.memory.storageFraction", "spark.shuffle.compress", "spark.shuffle.spill.compress", "spark.io.compression.codec",
 	"spark.reducer.maxSizeInFlight", "spark.rdd.compress", "spark.log.level", "spark.driver.maxResultSize",
+	"spark.task.reaper.enabled", "spark.task.reaper.pollingInterval", "spark.task.reaper.threadDump", "spark.task.reaper.killTimeout",
 }
 
 // SetLogLevel makes the default logger of this process as talkative as spark.log.level says: debug, info, warn or error. A program
@@ -39,6 +41,9 @@ func Settings(s map[string]string) Config {
 	c.StorageFraction, _ = strconv.ParseFloat(s["spark.memory.storageFraction"], 64) // the driver has checked them
 	c.MaxBytesInFlight, _ = strconv.ParseInt(s["spark.reducer.maxSizeInFlight"], 10, 64)
 	c.MaxResult, _ = strconv.ParseInt(s["spark.driver.maxResultSize"], 10, 64)
+	c.Reaper = Reaper{Enabled: s["spark.task.reaper.enabled"] == "true", Stacks: s["spark.task.reaper.threadDump"] == "true"}
+	c.Reaper.Interval, _ = time.ParseDuration(s["spark.task.reaper.pollingInterval"])
+	c.Reaper.Timeout, _ = time.ParseDuration(s["spark.task.reaper.killTimeout"])
 	return c
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/spark-go/spark-go/shuffle"
 	"github.com/spark-go/spark-go/shuffle/disk"
@@ -29,6 +30,8 @@ type Task struct {
 	RowsRead, BytesRead, RowsWritten, BytesWritten int64
 	// CachedRead counts the blocks of persisted datasets that were taken from the cache.
 	CachedRead int64
+
+	rowsSoFar atomic.Int64 // RowsRead as of the last batch
 }
 
 // Runtime is what an executor lends to a task.
@@ -110,6 +113,9 @@ func NewTask(ctx context.Context, rt Runtime, splits []byte) (*Task, error) {
 	return t, nil
 }
 
+// RowsSoFar is RowsRead as of the last batch of rows, for other goroutines than the task's.
+func (t *Task) RowsSoFar() int64 { return t.rowsSoFar.Load() }
+
 // Context is cancelled when the task is: long loops in user code should look at it.
 func (t *Task) Context() context.Context { return t.ctx }
 
@@ -178,7 +184,7 @@ func SplitOf[S any](t *Task, source *Node, partition int) (S, error) {
 // job was cancelled ends at its next batch, also where operations in between let no row through.
 type cancellable[T any] struct {
 	in   Stream[T]
-	ctx  context.Context
+	task *Task
 	done <-chan struct{}
 }
 
@@ -186,14 +192,16 @@ func untilCancelled[T any](t *Task, in Stream[T]) Stream[T] {
 	if t.ctx == nil || t.ctx.Done() == nil {
 		return in
 	}
-	return &cancellable[T]{in, t.ctx, t.ctx.Done()}
+	return &cancellable[T]{in, t, t.ctx.Done()}
 }
 
 func (s *cancellable[T]) Next() ([]T, error) {
 	select {
 	case <-s.done:
-		return nil, context.Cause(s.ctx)
+		return nil, context.Cause(s.task.ctx)
 	default:
-		return s.in.Next()
+		rows, err := s.in.Next()
+		s.task.rowsSoFar.Store(s.task.RowsRead)
+		return rows, err
 	}
 }

@@ -216,6 +216,9 @@ func (r *reader) decoded(rows int, block []byte, err error) error {
 		m.RowsRead += int64(rows)
 		m.BytesRead += int64(len(block))
 	}
+	if n := r.env.RowsSoFar; n != nil {
+		n.Add(int64(rows))
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/spark-go/spark-go/shuffle/disk"
 )
@@ -153,6 +154,8 @@ type Env struct {
 	Fetcher          Fetcher  // nil where every output is on this host
 	Metrics          *Metrics // nil if nobody counts
 	Partition        int      // that the task computes, for errors
+
+	RowsSoFar *atomic.Int64 // grows with Metrics.RowsRead, for other goroutines to look at; nil if none does
 }
 
 // OutputDirs are the directories of map outputs.

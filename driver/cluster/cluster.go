@@ -129,6 +129,7 @@ type BlockUpdates struct {
 type Heartbeat struct {
 	Executor     string
 	Running      []int64 // task attempts, ascending
+	Rows         []int64 // how many each of them has read so far; empty if that is not known
 	Heap, Mapped int64   // bytes
 }
 

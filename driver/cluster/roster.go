@@ -205,9 +205,12 @@ func (r *Roster) Receive(p *Peer, m protocol.Message) {
 		case *protocol.BlockUpdates:
 			r.handle(BlockUpdates{Executor: name, Updates: m.Updates})
 		case *protocol.Heartbeat:
-			r.handle(Heartbeat{Executor: name, Running: m.Running, Heap: m.Heap, Mapped: m.Mapped})
+			r.handle(Heartbeat{Executor: name, Running: m.Running, Rows: m.Rows, Heap: m.Heap, Mapped: m.Mapped})
 		case *protocol.Copied:
 			r.handle(Copied(*m))
+		case *protocol.KillExecutor: // its own wish: a task does not end
+			r.killExecutor(x, m.Reason)
+			r.loseExecutor(x, m.Reason, false, false)
 		case *protocol.Log:
 			r.handle(Log{From: "executor " + name, Time: m.Time, Level: m.Level, Text: m.Text})
 		default:

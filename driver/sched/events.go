@@ -88,6 +88,7 @@ type TaskFinished struct {
 	Output  *shuffle.Output // Succeeded in a map stage
 	Err     error           // otherwise: the cause
 	Fetch   FetchFailure    // with FetchFailed
+	Rows    int64           // Succeeded: how many the attempt read
 	// Permanent says, with Failed, that other attempts would fail the same way: the first one fails the jobs.
 	Permanent bool
 	// DiskFull says, with Failed, that no disk of the executor took what the task wrote.

@@ -81,6 +81,8 @@ func (s *Scheduler) taskSucceeded(t *task, e *TaskFinished) {
 	}
 	if s.set.Speculation.Enabled && !t.killed {
 		ts.durations.add(s.now - t.launched)
+		ts.rows += e.Rows
+		ts.ran += s.now - t.launched
 	}
 	s.markDone(ts, t.index)
 	if a := st.active; a != nil && a != ts {

@@ -177,6 +177,8 @@ func (s *Scheduler) Handle(now time.Time, event Event) []Action {
 		s.barrierReached(&e)
 	case CommitAsked:
 		s.commitAsked(e.Task)
+	case Progress:
+		s.progress(&e)
 	case OutputsFound:
 		s.outputsFound(&e)
 	case ShuffleRemoved:

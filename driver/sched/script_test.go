@@ -21,13 +21,15 @@ var rewrite = flag.Bool("rewrite", false, "write the expected actions into the s
 //
 //	set failures=4 attempts=4 cpus=1 wait=3s mode=FAIR speculation exclusion
 //	    barrier=10s interval=15s checks=40 slots=0    before the first event
+//	    threshold=10s width=2 efficiency=false       of speculation; width is the slots of an executor
 //	pool name FIFO|FAIR weight minShare                                       likewise
 //	+1s                                     time passes, without an event
 //	executor e1 h1 4                        ExecutorAdded: name, host, cores
 //	job 1 [pool=name] [priority=1]          JobSubmitted, with the stages that follow, indented:
 //	  stage 0 shuffle 0 tasks 2 [reads 1,2] [behind 3] [missing 0,1] [barrier 1]
 //	  place 0 2 e1 @h2                      where task 2 of stage 0 would like to run: executors, and hosts with @
-//	ok 3, fail 3 text, full 3, killed 3, denied 3   TaskFinished for task attempt 3
+//	rows 3 1000                             Progress: task attempt 3 has read 1000 rows
+//	ok 3 [rows 1000], fail 3 text, full 3, killed 3, denied 3   TaskFinished for task attempt 3
 //	permanent 3 text                        the same as fail, marked as permanent
 //	fetch 3 shuffle map executor [server] [decommissioned]
 //	sync 3 [round 0] [gather text]          BarrierReached
@@ -166,6 +168,9 @@ func (sc *script) line(f, sub []string) error {
 	case "ok":
 		id := TaskID(number(1))
 		done := TaskFinished{Task: id, Outcome: Succeeded, Value: fmt.Sprintf("value of %d", id)}
+		if has("rows") {
+			done.Rows = int64(number(3))
+		}
 		if l, ok := sc.executors[id]; ok && sc.maps[l.Stage] != plan.Result {
 			done.Output = &shuffle.Output{Map: l.Partition, Location: shuffle.Location{Executor: l.Executor, Host: "host of " + l.Executor}}
 			if h := sc.s.executors[l.Executor]; h != nil {
@@ -210,6 +215,8 @@ func (sc *script) line(f, sub []string) error {
 			}
 		}
 		event = reached
+	case "rows":
+		event = Progress{[]TaskProgress{{Task: TaskID(number(1)), Rows: int64(number(2))}}}
 	case "tick":
 		event = Tick{}
 	default:
@@ -272,6 +279,16 @@ func (sc *script) settings(words []string) error {
 			}
 		case "speculation":
 			sc.set.Speculation.Enabled = true
+		case "efficiency":
+			sc.set.Speculation.Efficiency = value == "true"
+		case "threshold":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				return err
+			}
+			sc.set.Speculation.Threshold = d
+		case "width":
+			sc.set.Speculation.Slots = n
 		case "exclusion":
 			sc.set.Exclusion.Enabled = true
 		default:

@@ -7,31 +7,73 @@ import (
 
 // Speculation runs a second copy of tasks that are much slower than others of their stage attempt. The copy that ends first
 // counts; the other is killed, which is no failure.
+//
+// A task that takes long because it has more to read would take as long elsewhere. So a slow task is only copied if it is inefficient as well: if it reads
+// fewer rows a second than others, or takes so much longer than they do that rows cannot be the cause (Spark: TaskSetManager.TaskProcessRateCalculator).
 type Speculation struct {
 	Enabled    bool          // spark.speculation
 	Interval   time.Duration // spark.speculation.interval: between two looks
 	Multiplier float64       // spark.speculation.multiplier: how many times the median is slow
 	Quantile   float64       // spark.speculation.quantile: the fraction of tasks that must have finished before
 	MinRuntime time.Duration // spark.speculation.minTaskRuntime: what is never slow
+	// Threshold is spark.speculation.task.duration.threshold: what is slow while too few tasks have finished for a median, in stage attempts of no more
+	// tasks than one executor has Slots; 0 for nothing.
+	Threshold time.Duration
+	Slots     int
+	// Efficiency is spark.speculation.efficiency.enabled: whether slow tasks must be inefficient as well, unless they are slow by the Threshold.
+	Efficiency     bool
+	RateMultiplier float64 // spark.speculation.efficiency.processRateMultiplier: the fraction of the others' rows a second below which a task is inefficient
+	LongRunFactor  float64 // spark.speculation.efficiency.longRunTaskFactor: how many times what is slow is always inefficient
 }
 
 func defaultSpeculation() Speculation {
-	return Speculation{Interval: 100 * time.Millisecond, Multiplier: 3, Quantile: 0.9, MinRuntime: 100 * time.Millisecond}
+	return Speculation{
+		Interval: 100 * time.Millisecond, Multiplier: 3, Quantile: 0.9, MinRuntime: 100 * time.Millisecond,
+		Slots: 1, Efficiency: true, RateMultiplier: 0.75, LongRunFactor: 2,
+	}
+}
+
+// Progress says how many rows running attempts have read so far. Attempts that are not reported count as inefficient.
+type Progress struct{ Tasks []TaskProgress }
+
+// TaskProgress is one attempt's.
+type TaskProgress struct {
+	Task TaskID
+	Rows int64
+}
+
+func (Progress) event() {}
+
+func (s *Scheduler) progress(e *Progress) {
+	for _, p := range e.Tasks {
+		if t := s.tasks[p.Task]; t != nil && s.now > t.launched {
+			t.rate = float64(p.Rows) / float64(s.now-t.launched)
+		}
+	}
 }
 
 // speculate looks for slow tasks.
 func (s *Scheduler) speculate() {
-	rule := s.set.Speculation
+	rule := &s.set.Speculation
 	for _, ts := range s.sets {
-		n := len(ts.tasks)
-		if n == 1 || ts.stale || ts.gang != nil || len(ts.running) == 0 || ts.durations.len() < max(int(rule.Quantile*float64(n)), 1) {
+		if ts.stale || ts.gang != nil || len(ts.running) == 0 {
 			continue
 		}
-		slow := max(time.Duration(rule.Multiplier*float64(ts.durations.median())), rule.MinRuntime)
+		var slow time.Duration
+		n, efficiency := len(ts.tasks), rule.Efficiency
+		switch {
+		case ts.durations.len() >= max(int(rule.Quantile*float64(n)), 1):
+			slow = max(time.Duration(rule.Multiplier*float64(ts.durations.median())), rule.MinRuntime)
+		case rule.Threshold > 0 && n <= rule.Slots:
+			slow, efficiency = rule.Threshold, false
+		default:
+			continue
+		}
 		first := len(ts.spec)
 		for _, t := range ts.running {
 			st := &ts.tasks[t.index]
-			if s.now-t.launched > slow && !st.wanted && !st.done && t.next == nil && st.copies == t && !t.killed {
+			ran := s.now - t.launched
+			if ran > slow && !st.wanted && !st.done && t.next == nil && st.copies == t && !t.killed && (!efficiency || s.inefficient(t, ran, slow)) {
 				st.wanted = true
 				ts.spec = append(ts.spec, t.index)
 			}
@@ -41,6 +83,15 @@ func (s *Scheduler) speculate() {
 			s.enqueue(ts)
 		}
 	}
+}
+
+// inefficient says whether an attempt that has run longer than what is slow has more to blame than the rows that it reads.
+func (s *Scheduler) inefficient(t *task, ran, slow time.Duration) bool {
+	rule, ts := &s.set.Speculation, t.set
+	if float64(ran) > rule.LongRunFactor*float64(slow) || ts.rows == 0 || ts.ran == 0 {
+		return true
+	}
+	return t.rate < rule.RateMultiplier*float64(ts.rows)/float64(ts.ran)
 }
 
 // takeSpeculative chooses a slow task for a second copy on x: on another host than the first, or, with one host, in another

@@ -39,6 +39,8 @@ type taskSet struct {
 
 	spec      []int // running tasks that want a second copy
 	durations median
+	rows      int64          // that the attempts in durations read
+	ran       time.Duration  // how long they ran together
 	gang      *gang          // of a barrier stage; nil for others
 	excluded  *setExclusions // nil while nothing failed, or without exclusion
 	// stuckSince is when a set that is barred from all free slots began to wait for other ones; -1 while it is not.
@@ -67,8 +69,9 @@ type task struct {
 	inSet       int   // position in set.running
 	onExecutor  int   // position in executor.running
 	speculative bool
-	killed      bool // KillTask was sent
-	permanent   bool // it failed as every other attempt would
+	rate        float64 // rows read a nanosecond, as last reported
+	killed      bool    // KillTask was sent
+	permanent   bool    // it failed as every other attempt would
 }
 
 func (ts *taskSet) partition(i int) int {

@@ -137,6 +137,7 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 		AskCommit:  func(id int64) { _ = conn.Send(&protocol.CommitRequest{ID: id}) }, // without a connection the process ends
 		AskBarrier: func(m protocol.BarrierRequest) { _ = conn.Send(&m) },
 		Updates:    func(u []protocol.BlockUpdate) { _ = conn.Send(&protocol.BlockUpdates{Updates: u}) },
+		EndProcess: func(reason string) { _ = conn.Send(&protocol.KillExecutor{Epoch: spec.Epoch, Reason: reason}) },
 	}); err != nil {
 		return fmt.Errorf("make the task runner: %w", err)
 	}
@@ -312,6 +313,9 @@ func (s *session) fill(m *protocol.Heartbeat) {
 	}
 	s.mu.Unlock()
 	slices.Sort(m.Running)
+	if c, ok := s.runner.(RowCounter); ok {
+		m.Rows = c.RowsRead(m.Running)
+	}
 	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
 	metrics.Read(samples)
 	m.Heap, m.Mapped = int64(samples[0].Value.Uint64()), int64(samples[1].Value.Uint64())

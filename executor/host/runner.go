@@ -36,6 +36,12 @@ type BlockCopier interface {
 	CopyBlock(ctx context.Context, id protocol.BlockID, addr string) error
 }
 
+// RowCounter is a Runner that knows how much its tasks have read.
+type RowCounter interface {
+	// RowsRead says how many rows each of the tasks has read so far; 0 for those that do not run. It is called from any goroutine.
+	RowsRead(tasks []int64) []int64
+}
+
 // RunnerConfig is what a job process lends to its Runner.
 type RunnerConfig struct {
 	Executor    string // its name at the driver
@@ -57,6 +63,8 @@ type RunnerConfig struct {
 	AskBarrier func(protocol.BarrierRequest)
 	// Updates tells of cached blocks that came or went outside of a task.
 	Updates func([]protocol.BlockUpdate)
+	// EndProcess asks the driver to have the process killed and replaced. Its tasks run again elsewhere, and it does not count as a failure of them.
+	EndProcess func(reason string)
 }
 
 // NewRunner makes the Runner of a job process. An error ends the process with its text.

@@ -133,6 +133,7 @@ type Refused struct {
 // Heartbeat says that a process is alive, and from executors what it is doing.
 type Heartbeat struct {
 	Running []int64 // task attempts, ascending
+	Rows    []int64 // how many each of them has read so far; empty if that is not known
 	Heap    int64   // bytes of live and not yet collected objects
 	Mapped  int64   // bytes taken from the operating system
 }
@@ -216,7 +217,7 @@ type ExecutorExited struct {
 	Stderr     string // the last lines that it wrote: the text of a panic
 }
 
-// KillExecutor asks a host to kill its job process, if it still has that epoch.
+// KillExecutor asks a host to kill its job process, if it still has that epoch. A job process asks the driver for it, as its own end.
 type KillExecutor struct {
 	Epoch  int
 	Reason string

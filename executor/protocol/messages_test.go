@@ -49,7 +49,7 @@ func samples() []Message {
 		&RegisterExecutor{ID: "0.1", Host: "host-0", Epoch: 1, PID: 2, Cores: 3, Memory: 1 << 30, Digest: "abc", BlockAddr: "unix:/c", Location: here}, &RegisterExecutor{},
 		&Registered{Heartbeat: time.Second, MaxFrame: 5, Digest: "d", Settings: map[string]string{"b": "2", "a": "1"}}, &Registered{},
 		&Refused{Reason: "no"}, &Refused{},
-		&Heartbeat{Running: []int64{1, 2, -3}, Heap: 4, Mapped: 5}, &Heartbeat{},
+		&Heartbeat{Running: []int64{1, 2, -3}, Rows: []int64{7, 0, 9}, Heap: 4, Mapped: 5}, &Heartbeat{},
 		&StageBinary{
 			Key: StageKey{1, 2}, Job: 3, Program: []byte("program"), Inputs: map[int][]shuffle.Output{5: outputs, 2: nil, 9: outputs[:1]},
 			Properties: map[string]string{"spark.job.description": "x"}, Gang: []Member{{"0.1", "localhost"}, {"1.1", "10.0.0.1"}}, MaxMessage: 1 << 20,

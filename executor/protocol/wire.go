@@ -58,12 +58,16 @@ func (m *Heartbeat) write(w *writer) {
 	for _, id := range m.Running {
 		w.int64(id)
 	}
+	w.uint(uint64(len(m.Rows)))
+	for _, n := range m.Rows {
+		w.int64(n)
+	}
 	w.int64(m.Heap)
 	w.int64(m.Mapped)
 }
 
 func (m *Heartbeat) read(r *reader) {
-	*m = Heartbeat{Running: list(r, 1, (*reader).int64), Heap: r.int64(), Mapped: r.int64()}
+	*m = Heartbeat{Running: list(r, 1, (*reader).int64), Rows: list(r, 1, (*reader).int64), Heap: r.int64(), Mapped: r.int64()}
 }
 
 func (m *StageBinary) write(w *writer) {
