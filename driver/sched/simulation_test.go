@@ -172,6 +172,9 @@ func newSimulation(seed uint64) *simulation {
 	sim.set.CPUs = 1 + rng.IntN(2)
 	sim.set.Speculation.Enabled = rng.IntN(2) == 0
 	sim.set.Speculation.Quantile = 0.5
+	if barriers.IntN(2) == 0 {
+		sim.set.Speculation.Threshold, sim.set.Speculation.Slots = 500*time.Millisecond, 3
+	}
 	sim.set.Exclusion.Enabled = rng.IntN(3) == 0
 	if sim.trouble {
 		sim.set.Barrier.Timeout = 2 * time.Second
@@ -336,6 +339,15 @@ func (sim *simulation) tick() error {
 	if at.After(sim.now) && (sim.trouble || at.Sub(sim.now) < 24*time.Hour) { // else all wait for what is about to come to a barrier
 		sim.now = at
 	}
+	if sim.set.Speculation.Enabled {
+		p := Progress{}
+		for _, id := range slices.Sorted(maps.Keys(sim.tasks)) {
+			p.Tasks = append(p.Tasks, TaskProgress{Task: id, Rows: int64(id%7) * 100})
+		}
+		if err := sim.handle(p); err != nil {
+			return err
+		}
+	}
 	return sim.handle(Tick{})
 }
 
@@ -482,7 +494,7 @@ func (sim *simulation) result(t *simTask) TaskFinished {
 			}
 		}
 	}
-	report := TaskFinished{Task: t.Task, Outcome: Succeeded, Value: t.Partition}
+	report := TaskFinished{Task: t.Task, Outcome: Succeeded, Value: t.Partition, Rows: int64(t.Task%5) * 100}
 	if t.stage.Shuffle != plan.Result {
 		report.Output = &shuffle.Output{Map: t.Partition, Attempt: int64(t.Task), Location: shuffle.Location{Executor: t.Executor, Host: sim.executors[t.Executor].host}}
 	}
