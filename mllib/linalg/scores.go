@@ -17,6 +17,30 @@ func Dot(x, y []float32) float64 {
 	return s
 }
 
+// Dots sets dst[i] to Dot of x and the i-th of the vectors that lie one after the other, each as long as x, with the same bits. Four sums
+// run beside each other: one alone waits for each addition.
+func Dots(dst []float64, x, vectors []float32) {
+	rank := len(x)
+	vectors = vectors[:len(dst)*rank]
+	i := 0
+	for ; i+4 <= len(dst); i += 4 {
+		at := vectors[i*rank : (i+4)*rank]
+		a, b, c, d := at[:rank], at[rank:2*rank], at[2*rank:3*rank], at[3*rank:4*rank]
+		var p, q, r, s float64
+		for k, v := range x {
+			w := float64(v)
+			p += w * float64(a[k])
+			q += w * float64(b[k])
+			r += w * float64(c[k])
+			s += w * float64(d[k])
+		}
+		dst[i], dst[i+1], dst[i+2], dst[i+3] = p, q, r, s
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = Dot(x, vectors[i*rank:(i+1)*rank])
+	}
+}
+
 const (
 	scoreRows    = 4  // rows that are scored at once
 	scoreColumns = 12 // vectors in a panel

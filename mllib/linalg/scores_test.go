@@ -34,6 +34,41 @@ func TestScoresAreInnerProducts(t *testing.T) {
 	}
 }
 
+func TestDotsAreDot(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, rank := range []int{0, 1, 10, 17} {
+		for n := range 11 {
+			x, vectors := narrowed(wildNumbers(r, rank)), narrowed(wildNumbers(r, n*rank))
+			got := make([]float64, n)
+			Dots(got, x, vectors)
+			for i, v := range got {
+				if want := Dot(x, vectors[i*rank:(i+1)*rank]); math.Float64bits(v) != math.Float64bits(want) && !(math.IsNaN(v) && math.IsNaN(want)) {
+					t.Fatalf("rank %d: number %d of %d is %v, want %v", rank, i, n, v, want)
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkDots(b *testing.B) {
+	const rank, n = 10, 4096
+	x, vectors, scores := make([]float32, rank), make([]float32, rank*n), make([]float64, n)
+	b.Run("one", func(b *testing.B) {
+		for b.Loop() {
+			for i := range scores {
+				scores[i] = Dot(x, vectors[i*rank:(i+1)*rank])
+			}
+		}
+		b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "pairs/s")
+	})
+	b.Run("four", func(b *testing.B) {
+		for b.Loop() {
+			Dots(scores, x, vectors)
+		}
+		b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "pairs/s")
+	})
+}
+
 func TestTop(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 200 {

@@ -31,13 +31,17 @@ func (m *Model[U, I]) Recommend(user U, n int, except map[I]bool) []Scored[I] {
 	}
 	top := linalg.NewTop(min(n, len(m.ItemIDs)))
 	x := m.UserFactors[u*m.Rank : (u+1)*m.Rank]
-	var score [1]float64
+	var block [64]float64
 	least := top.Least()
-	for i, id := range m.ItemIDs {
-		// Few items get so far that it matters whether they are excepted.
-		if score[0] = linalg.Dot(x, m.ItemFactors[i*m.Rank:(i+1)*m.Rank]); score[0] > least && !except[id] {
-			top.Offer(int32(i), score[:])
-			least = top.Least()
+	for first := 0; first < len(m.ItemIDs); first += len(block) {
+		scores := block[:min(len(block), len(m.ItemIDs)-first)]
+		linalg.Dots(scores, x, m.ItemFactors[first*m.Rank:])
+		for i, v := range scores {
+			// Few items get so far that it matters whether they are excepted.
+			if v > least && !except[m.ItemIDs[first+i]] {
+				top.Offer(int32(first+i), scores[i:i+1])
+				least = top.Least()
+			}
 		}
 	}
 	return named(top.Take(), m.ItemIDs)
