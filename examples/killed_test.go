@@ -77,6 +77,9 @@ func TestKilledExecutor(t *testing.T) {
 		{"randomforest", []string{"--input", parquetFile(t, ratings), "--task", "regression", "--label-col", "rating", "--trees", "60", "--depth", "12"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name != "sort" && c.name != "als" && os.Getenv("SPARK_GO_SLOW") != "1" {
+				t.Skip("set SPARK_GO_SLOW=1 to kill an executor of this program too")
+			}
 			args := append(c.args, "--partitions", "24")
 			want := report(t, c.name, append(args, "--master", "local[1]")...)
 			args = append(args, "--master", "local-cluster[3,1,512m]", "--json")

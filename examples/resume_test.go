@@ -37,13 +37,31 @@ func TestResumed(t *testing.T) {
 	for range 20_000 {
 		ratings = append(ratings, killedRating{int32(r.IntN(2000)), int32(r.IntN(500)), float32(1 + r.IntN(5))})
 	}
-	for _, c := range []struct {
+	type resumedRow struct {
+		Label   float64   `parquet:"label"`
+		Numbers []float64 `parquet:"numbers"`
+	}
+	rows := make([]resumedRow, 20_000)
+	for i := range rows {
+		x := make([]float64, 40)
+		for k := range x {
+			x[k] = r.NormFloat64() + 0.9*x[max(k-1, 0)] // neighbours go together: many iterations
+		}
+		rows[i] = resumedRow{float64(r.IntN(6)), x}
+	}
+	table := parquetFile(t, rows)
+	for i, c := range []struct {
 		name string
 		args []string
 	}{
 		{"als", []string{"--input", parquetFile(t, ratings), "--iterations", "60", "--rank", "8", "--partitions", "4"}},
+		{"logistic", []string{"--input", table, "--features-col", "numbers", "--tol", "1e-14", "--max-iter", "60", "--reg", "1e-4", "--elastic-net", "0.5"}},
+		{"kmeans", []string{"--input", table, "--features-col", "numbers", "--k", "60", "--tol", "0", "--max-iter", "60"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if i > 0 && os.Getenv("SPARK_GO_SLOW") != "1" {
+				t.Skip("set SPARK_GO_SLOW=1 to kill this program too")
+			}
 			want := report(t, c.name, append(c.args, "--master", "local[1]")...)
 			for struck, tries := 0, 0; struck < kills; tries++ {
 				if tries > 4*kills+3 {

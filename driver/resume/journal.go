@@ -182,11 +182,12 @@ func (j *journal) close() {
 	}
 }
 
-// load reads the journal in dir and says which outputs it knows. A journal of another program counts for nothing.
-func load(dir string, p *Program) (kept []output) {
+// load reads the journal in dir and says which outputs it knows, of which there may be none. A journal of another program counts for nothing:
+// then same is false.
+func load(dir string, p *Program) (kept []output, same bool) {
 	b, err := os.ReadFile(filepath.Join(dir, journalName))
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	facts, whole, damaged := readJournal(b)
 	if torn := len(b) - whole; damaged > 0 || torn > 0 {
@@ -194,11 +195,11 @@ func load(dir string, p *Program) (kept []output) {
 	}
 	if len(facts) == 0 || facts[0].Program == nil {
 		slog.Warn("what an earlier run kept is not used: its journal does not say which program it was", "dir", dir)
-		return nil
+		return nil, false
 	}
 	if why := p.difference(facts[0].Program); why != "" {
 		slog.Warn("what an earlier run kept is not used: "+why, "dir", dir)
-		return nil
+		return nil, false
 	}
 	type place struct {
 		shuffle string
@@ -226,7 +227,7 @@ func load(dir string, p *Program) (kept []output) {
 			delete(known, at)
 		}
 	}
-	return kept
+	return kept, true
 }
 
 // validIdentity keeps file names to what they may be.

@@ -128,8 +128,8 @@ func lockFolder(dir string) (*os.File, error) {
 
 // read takes in the journal and begins a new one, without history. What no fact is about goes.
 func (s *Store) read() error {
-	list := load(s.dir, &s.program)
-	if list == nil {
+	list, same := load(s.dir, &s.program)
+	if !same {
 		if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, stagesName)), os.RemoveAll(filepath.Join(s.dir, fitsName))); err != nil {
 			return err
 		}

@@ -150,6 +150,29 @@ func TestAnotherProgramUsesNothing(t *testing.T) {
 	}
 }
 
+// The state of trainers is kept by the same program, also by one that has no shuffle and so keeps no output; that of another program goes.
+func TestFitsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	first := open(t, dir, program, 1<<30)
+	file := filepath.Join(first.Fits(), "kmeans.checkpoint")
+	if err := errors.Join(os.MkdirAll(first.Fits(), 0o700), os.WriteFile(file, []byte("state"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	die(first)
+	second := open(t, dir, program, 1<<30)
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("the same program: %v", err)
+	}
+	die(second)
+	other := program
+	other.Arguments = []string{"--k", "9"}
+	third := open(t, dir, other, 1<<30)
+	defer third.Close(true)
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("another program: %v", err)
+	}
+}
+
 // Every way in which the journal may be cut or damaged gives a part of what was kept, never something else.
 func TestDamagedJournal(t *testing.T) {
 	dir, app := t.TempDir(), t.TempDir()
@@ -169,7 +192,11 @@ func TestDamagedJournal(t *testing.T) {
 	defer slog.SetDefault(log)
 	p := program
 	p.Version = journalVersion
-	if n := len(load(first.dir, &p)); n != 4 {
+	known := func() int {
+		list, _ := load(first.dir, &p)
+		return len(list)
+	}
+	if n := known(); n != 4 {
 		t.Fatalf("%d outputs are known", n)
 	}
 	last := 0
@@ -177,7 +204,7 @@ func TestDamagedJournal(t *testing.T) {
 		if err := os.WriteFile(path, whole[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		known := len(load(first.dir, &p))
+		known := known()
 		if lines := bytes.Count(whole[:n], []byte("\n")); known != max(lines-1, 0) || known < last {
 			t.Fatalf("%d lines of the journal say %d outputs", lines, known)
 		}
@@ -189,7 +216,7 @@ func TestDamagedJournal(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if known := len(load(first.dir, &p)); known > 3 {
+		if known := known(); known > 3 {
 			t.Fatalf("with byte %d damaged %d outputs are known", n, known)
 		}
 	}
