@@ -3,7 +3,9 @@ package hdfsfs_test
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +91,16 @@ func BenchmarkCompareRead(b *testing.B) {
 	})
 }
 
+// closed closes a file, once its blocks are replicated.
+func closed(w io.Closer) error {
+	err := w.Close()
+	for hdfs.IsErrReplicating(err) {
+		time.Sleep(5 * time.Millisecond)
+		err = w.Close()
+	}
+	return err
+}
+
 // BenchmarkCompareWrite writes a file beside the plain client.
 func BenchmarkCompareWrite(b *testing.B) {
 	f, dir := server(b)
@@ -107,12 +119,7 @@ func BenchmarkCompareWrite(b *testing.B) {
 	storetest.Compare(b, benchBytes, func() {
 		w, err := c.Create(dir + "/plain")
 		fill(w, err)
-		err = w.Close()
-		for hdfs.IsErrReplicating(err) {
-			time.Sleep(5 * time.Millisecond)
-			err = w.Close()
-		}
-		if err == nil {
+		if err = closed(w); err == nil {
 			err = c.Remove(dir + "/plain")
 		}
 		if err != nil {
@@ -127,9 +134,34 @@ func BenchmarkCompareWrite(b *testing.B) {
 	})
 }
 
-// BenchmarkCompareParquet reads tables beside the local disk, and beside the plain client's copy of as many bytes.
+// BenchmarkCompareParquet reads and copies tables beside the local disk and the plain client.
 func BenchmarkCompareParquet(b *testing.B) {
 	_, dir := server(b)
 	c, buf := plain(b), make([]byte, 1<<20)
-	storetest.CompareParquet(b, session(b), b.TempDir(), uri(b, dir), func(f filesys.Info) { copyOf(b, c, f.Path, buf) })
+	storetest.CompareParquet(b, session(b), b.TempDir(), uri(b, dir), storetest.Plain{
+		Read: func(f filesys.Info) { copyOf(b, c, f.Path, buf) },
+		Copy: func(f filesys.Info, to string) {
+			r, err := c.Open(f.Path)
+			if err == nil {
+				err = c.MkdirAll(path.Dir(to), 0o755)
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			defer r.Close()
+			if err := c.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				b.Error(err)
+			}
+			w, err := c.Create(to)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, make([]byte, 1<<20))
+			if err := errors.Join(err, closed(w)); err != nil {
+				b.Error(err)
+			}
+		},
+	})
 }

@@ -2,7 +2,6 @@ package s3fs
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"strconv"
 	"sync"
@@ -75,7 +74,7 @@ func BenchmarkCompareWrite(b *testing.B) {
 	s := benchBucket(b)
 	ctx := b.Context()
 	content := pattern(benchSize)
-	plain := func() { plainUpload(b, ctx, s, content) }
+	plain := func() { plainUpload(b, s, "p", bytes.NewReader(content)) }
 	b.Run("file", func(b *testing.B) {
 		storetest.Compare(b, benchSize, plain, func() {
 			if err := write(ctx, "s3://bench/g", content); err != nil {
@@ -105,35 +104,53 @@ func BenchmarkCompareWrite(b *testing.B) {
 	})
 }
 
-func plainUpload(b *testing.B, ctx context.Context, s *bucket, content []byte) {
-	k := aws.String("p")
-	up, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &s.name, Key: k, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32})
+// plainUpload is a plain multipart upload of what comes from r, four parts at a time.
+func plainUpload(b *testing.B, s *bucket, key string, r io.Reader) {
+	ctx := b.Context()
+	up, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &s.name, Key: &key, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32})
 	if err != nil {
-		b.Fatal(err)
+		b.Error(err)
+		return
 	}
-	parts := make([]types.CompletedPart, benchSize/defaultPartSize)
-	slots := make(chan struct{}, 4)
+	var parts []*types.CompletedPart
+	buffers := make(chan []byte, 4)
+	for range cap(buffers) {
+		buffers <- make([]byte, defaultPartSize)
+	}
 	var wg sync.WaitGroup
-	for i := range parts {
-		slots <- struct{}{}
+	for ended := false; !ended; {
+		buf := <-buffers
+		n, err := io.ReadFull(r, buf)
+		if ended = err != nil; ended && err != io.EOF && err != io.ErrUnexpectedEOF {
+			b.Error(err)
+		}
+		if n == 0 {
+			break
+		}
+		part := &types.CompletedPart{PartNumber: aws.Int32(int32(len(parts) + 1))}
+		parts = append(parts, part)
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer func() { buffers <- buf }()
 			out, err := s.client.UploadPart(ctx, &s3.UploadPartInput{
-				Bucket: &s.name, Key: k, UploadId: up.UploadId, PartNumber: aws.Int32(int32(i + 1)),
-				Body: bytes.NewReader(content[i*defaultPartSize:][:defaultPartSize]), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+				Bucket: &s.name, Key: &key, UploadId: up.UploadId, PartNumber: part.PartNumber,
+				Body: bytes.NewReader(buf[:n]), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 			})
 			if err != nil {
 				b.Error(err)
 				return
 			}
-			parts[i] = types.CompletedPart{ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32, PartNumber: aws.Int32(int32(i + 1))}
+			part.ETag, part.ChecksumCRC32 = out.ETag, out.ChecksumCRC32
 		})
 	}
 	wg.Wait()
+	whole := &types.CompletedMultipartUpload{}
+	for _, part := range parts {
+		whole.Parts = append(whole.Parts, *part)
+	}
 	if _, err := s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-		Bucket: &s.name, Key: k, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		Bucket: &s.name, Key: &key, UploadId: up.UploadId, MultipartUpload: whole,
 	}); err != nil {
-		b.Fatal(err)
+		b.Error(err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/spark-go/spark-go/io/filesys"
 )
 
@@ -39,6 +41,18 @@ func Uploads(t testing.TB, name string) int { return uploads(t, get(t, name)) }
 // PlainGet copies an object through the client as it is.
 func PlainGet(b *testing.B, bucket, key string, want int64) {
 	plainGet(b, get(b, bucket), key, nil, make([]byte, 1<<20), want)
+}
+
+// PlainCopy copies an object to another through the client as it is.
+func PlainCopy(b *testing.B, bucket, from, to string) {
+	s := get(b, bucket)
+	out, err := s.client.GetObject(b.Context(), &s3.GetObjectInput{Bucket: &s.name, Key: &from})
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer out.Body.Close()
+	plainUpload(b, s, to, out.Body)
 }
 
 func get(t testing.TB, name string) *bucket {

@@ -10,13 +10,16 @@ import (
 	"github.com/spark-go/spark-go/io/s3fs"
 )
 
-// BenchmarkCompareParquet reads tables beside the local disk, and beside plain requests for as many bytes.
+// BenchmarkCompareParquet reads and copies tables beside the local disk and the plain client.
 func BenchmarkCompareParquet(b *testing.B) {
 	addr := s3fs.StartGateway(b)
 	s3fs.Use(b, addr)
 	s3fs.MakeBucket(b, "parquet")
-	storetest.CompareParquet(b, session(b, addr), b.TempDir(), "s3://parquet", func(f filesys.Info) {
-		s3fs.PlainGet(b, "parquet", strings.TrimPrefix(f.Path, "/"), f.Size)
+	storetest.CompareParquet(b, session(b, addr), b.TempDir(), "s3://parquet", storetest.Plain{
+		Read: func(f filesys.Info) { s3fs.PlainGet(b, "parquet", strings.TrimPrefix(f.Path, "/"), f.Size) },
+		Copy: func(f filesys.Info, to string) {
+			s3fs.PlainCopy(b, "parquet", strings.TrimPrefix(f.Path, "/"), strings.TrimPrefix(to, "/"))
+		},
 	})
 }
 

@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"math/rand/v2"
+	"path"
+	"sync"
 	"testing"
 
 	"github.com/spark-go/spark-go/io/filesys"
@@ -23,24 +25,30 @@ type Wide struct {
 	A, B, C, D, E, F, G, H, I, J, K, L, M, N float64
 }
 
-// CompareParquet reads tables of Parquet from a store, by jobs of two tasks, beside the same from a local directory, and beside a plain copy of
-// the files' bytes.
-func CompareParquet(b *testing.B, s rdd.Session, local, remote string, copyOf func(filesys.Info)) {
+// Plain is a store's client as it is.
+type Plain struct {
+	Read func(filesys.Info)              // reads a file from end to end
+	Copy func(f filesys.Info, to string) // reads a file and writes what comes to the path
+}
+
+// CompareParquet reads tables of Parquet from a store, by jobs of two tasks, beside the same from a local directory and beside plain reads of
+// the files' bytes; and copies them, read and written by one job, beside plain copies of the files, two at a time.
+func CompareParquet(b *testing.B, s rdd.Session, local, remote string, plain Plain) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	ratings := make([]Rating, 5_000_000)
 	for i := range ratings {
 		ratings[i] = Rating{int32(i / 100), int32(rng.ExpFloat64() * 3000), float32(rng.IntN(10)) / 2, 1_500_000_000 + int64(rng.IntN(1e8))}
 	}
-	compareTable(b, "ratings", s, ratings, local, remote, copyOf)
+	compareTable(b, "ratings", s, ratings, local, remote, plain)
 	wide := make([]Wide, 1_000_000)
 	for i := range wide {
 		x := rng.Float64
 		wide[i] = Wide{x(), x(), x(), x(), x(), x(), x(), x(), x(), x(), x(), x(), x(), x()}
 	}
-	compareTable(b, "wide", s, wide, local, remote, copyOf)
+	compareTable(b, "wide", s, wide, local, remote, plain)
 }
 
-func compareTable[T any](b *testing.B, name string, s rdd.Session, rows []T, local, remote string, copyOf func(filesys.Info)) {
+func compareTable[T any](b *testing.B, name string, s rdd.Session, rows []T, local, remote string, plain Plain) {
 	ctx := context.Background()
 	local, remote = local+"/"+name, remote+"/"+name
 	for _, to := range []string{local, remote} {
@@ -64,11 +72,28 @@ func compareTable[T any](b *testing.B, name string, s rdd.Session, rows []T, loc
 		}
 	}
 	b.Run(name+"/local", func(b *testing.B) { Compare(b, size, read(local), read(remote)) })
-	b.Run(name+"/copy", func(b *testing.B) {
+	b.Run(name+"/read", func(b *testing.B) {
 		Compare(b, size, func() {
 			for _, f := range files {
-				copyOf(f)
+				plain.Read(f)
 			}
 		}, read(remote))
+	})
+	b.Run(name+"/copy", func(b *testing.B) {
+		Compare(b, size, func() {
+			var copies sync.WaitGroup
+			for first := range 2 {
+				copies.Go(func() {
+					for i := first; i < len(files); i += 2 {
+						plain.Copy(files[i], path.Join(path.Dir(path.Dir(files[i].Path)), "plain", path.Base(files[i].Path)))
+					}
+				})
+			}
+			copies.Wait()
+		}, func() {
+			if err := parquetio.Write(ctx, parquetio.Read[T](s, remote, 2), remote+"-again", parquetio.WriteOptions{Mode: filesys.Overwrite}); err != nil {
+				b.Fatal(err)
+			}
+		})
 	})
 }
