@@ -1,6 +1,7 @@
 package s3fs
 
 import (
+	"io"
 	"net/http"
 	"testing"
 
@@ -39,8 +40,8 @@ func (p *proxy) Requests() int {
 func Uploads(t testing.TB, name string) int { return uploads(t, get(t, name)) }
 
 // PlainGet copies an object through the client as it is.
-func PlainGet(b *testing.B, bucket, key string, want int64) {
-	plainGet(b, get(b, bucket), key, nil, make([]byte, 1<<20), want)
+func PlainGet(b *testing.B, w io.Writer, bucket, key string, want int64) {
+	plainGet(b, get(b, bucket), w, key, nil, make([]byte, 1<<20), want)
 }
 
 // PlainCopy copies an object to another through the client as it is.

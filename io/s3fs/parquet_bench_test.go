@@ -1,6 +1,7 @@
 package s3fs_test
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -16,7 +17,9 @@ func BenchmarkCompareParquet(b *testing.B) {
 	s3fs.Use(b, addr)
 	s3fs.MakeBucket(b, "parquet")
 	storetest.CompareParquet(b, session(b, addr), b.TempDir(), "s3://parquet", storetest.Plain{
-		Read: func(f filesys.Info) { s3fs.PlainGet(b, "parquet", strings.TrimPrefix(f.Path, "/"), f.Size) },
+		Read: func(f filesys.Info, w io.Writer) {
+			s3fs.PlainGet(b, w, "parquet", strings.TrimPrefix(f.Path, "/"), f.Size)
+		},
 		Copy: func(f filesys.Info, to string) {
 			s3fs.PlainCopy(b, "parquet", strings.TrimPrefix(f.Path, "/"), strings.TrimPrefix(to, "/"))
 		},

@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"context"
+	"io"
 	"math/rand/v2"
+	"os"
 	"path"
 	"sync"
 	"testing"
@@ -27,12 +29,12 @@ type Wide struct {
 
 // Plain is a store's client as it is.
 type Plain struct {
-	Read func(filesys.Info)              // reads a file from end to end
-	Copy func(f filesys.Info, to string) // reads a file and writes what comes to the path
+	Read func(f filesys.Info, w io.Writer) // reads a file from end to end
+	Copy func(f filesys.Info, to string)   // reads a file and writes what comes to the path
 }
 
 // CompareParquet reads tables of Parquet from a store, by jobs of two tasks, beside the same from a local directory and beside plain reads of
-// the files' bytes; and copies them, read and written by one job, beside plain copies of the files, two at a time.
+// the files' bytes, which are let go or written to the local disk; and copies them, read and written by one job, beside plain copies of the files, two at a time.
 func CompareParquet(b *testing.B, s rdd.Session, local, remote string, plain Plain) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	ratings := make([]Rating, 5_000_000)
@@ -75,7 +77,21 @@ func compareTable[T any](b *testing.B, name string, s rdd.Session, rows []T, loc
 	b.Run(name+"/read", func(b *testing.B) {
 		Compare(b, size, func() {
 			for _, f := range files {
-				plain.Read(f)
+				plain.Read(f, struct{ io.Writer }{io.Discard})
+			}
+		}, read(remote))
+	})
+	b.Run(name+"/download", func(b *testing.B) {
+		Compare(b, size, func() {
+			for _, f := range files {
+				to, err := os.Create(path.Join(local, "plain"))
+				if err != nil {
+					b.Fatal(err)
+				}
+				plain.Read(f, struct{ io.Writer }{to})
+				if err := to.Close(); err != nil {
+					b.Fatal(err)
+				}
 			}
 		}, read(remote))
 	})
