@@ -126,12 +126,13 @@ func (o *Output) RowsOf(partition int) int64 {
 type Sum struct {
 	Content uint32 // CRC-32C of the encoded rows, in order, before compression
 	Layout  uint32 // CRC-32C of how they lie: partition and rows of each block, in order
+	Counts  uint32 // CRC-32C of the number of rows of each partition
 }
 
 // Differs says whether two outputs of a map task are certain to hold different rows, or the same in another order. Blocks are cut where memory
-// ends, so that only outputs whose rows lie alike can be compared row for row; of others the numbers of rows are.
+// ends, so that only outputs whose rows lie alike can be compared row for row; of others the numbers of rows of each partition are.
 func (o *Output) Differs(other *Output) bool {
-	return o.Rows != other.Rows || o.Sum.Layout == other.Sum.Layout && o.Sum.Content != other.Sum.Content
+	return o.Rows != other.Rows || o.Sum.Counts != other.Sum.Counts || o.Sum.Layout == other.Sum.Layout && o.Sum.Content != other.Sum.Content
 }
 
 // Fetcher reads map outputs of other hosts.

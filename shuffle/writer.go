@@ -3,8 +3,10 @@ package shuffle
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"time"
 
@@ -331,6 +333,17 @@ func (w *mapOutput) heavy() []Heavy {
 	return list
 }
 
+// sumOf is the CRC-32C of numbers, 8 bytes each.
+func sumOf(numbers []int64) uint32 {
+	sum := uint32(0)
+	var b [8]byte
+	for _, n := range numbers {
+		binary.LittleEndian.PutUint64(b[:], uint64(n))
+		sum = crc32.Update(sum, castagnoli, b[:])
+	}
+	return sum
+}
+
 // spillRuns moves the runs in memory to the spill file.
 func (w *mapOutput) spillRuns() error {
 	began := time.Now()
@@ -403,6 +416,7 @@ func (w *mapOutput) commit() (Output, error) {
 		return Output{}, fmt.Errorf("shuffle: %w", err)
 	}
 	out := Output{Map: w.id.Map, Attempt: w.id.Attempt, Location: w.env.Location, Sizes: make([]int64, w.partitions), Rows: w.total, Heavy: w.heavy(), Sum: w.blocks.sum}
+	out.Sum.Counts = sumOf(w.counts)
 	offsets, err := w.merge(data, out.Sizes)
 	if err == nil {
 		err = writeIndexBeside(data, w.id, offsets)

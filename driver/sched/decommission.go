@@ -39,7 +39,9 @@ func (s *Scheduler) outputMoved(e *OutputMoved) {
 	if !ok || old.Attempt != e.Output.Attempt {
 		return
 	}
-	s.outputs.put(e.Shuffle, 0, e.Output.Map, e.Output)
+	moved := e.Output
+	moved.Rows, moved.Sum = old.Rows, old.Sum
+	s.outputs.register(e.Shuffle, 0, moved.Map, moved)
 	x, st := s.leaving[e.From], s.byShuffle[e.Shuffle]
 	if x == nil || st == nil {
 		return

@@ -57,8 +57,13 @@ func (s *Scheduler) ended(t *task, o Outcome, accepted bool, err error) {
 func (s *Scheduler) taskSucceeded(t *task, e *TaskFinished) {
 	ts := t.set
 	st := ts.stage
+	if ts.void {
+		s.ended(t, Succeeded, false, nil)
+		s.freeCommit(t) // what it published does not count
+		return
+	}
 	p := ts.partition(t.index)
-	accepted := false
+	accepted, changed := false, false
 	switch {
 	case st.gone:
 	case st.isResult():
@@ -69,7 +74,7 @@ func (s *Scheduler) taskSucceeded(t *task, e *TaskFinished) {
 		}
 	default:
 		if accepted = !s.outputs.has(st.Shuffle, p); accepted {
-			s.outputs.put(st.Shuffle, st.Tasks, p, *e.Output)
+			changed = s.outputs.put(st.Shuffle, st.Tasks, p, *e.Output)
 		}
 	}
 	s.ended(t, Succeeded, accepted, nil)
@@ -89,6 +94,9 @@ func (s *Scheduler) taskSucceeded(t *task, e *TaskFinished) {
 		if i, ok := a.indexOf(p); ok {
 			s.markDone(a, i)
 		}
+	}
+	if changed {
+		s.rollBack(st, p)
 	}
 	s.completedIfDone(st)
 }

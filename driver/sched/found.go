@@ -18,7 +18,7 @@ func (s *Scheduler) outputsFound(e *OutputsFound) {
 	}
 	for _, out := range e.Outputs {
 		if out.Map >= 0 && out.Map < e.Maps && !s.outputs.has(e.Shuffle, out.Map) {
-			s.outputs.put(e.Shuffle, e.Maps, out.Map, out)
+			s.outputs.register(e.Shuffle, e.Maps, out.Map, out)
 		}
 	}
 }

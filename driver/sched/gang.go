@@ -343,11 +343,14 @@ func (s *Scheduler) gangSucceeded(t *task, e *TaskFinished) {
 	held := ts.gang.held
 	ts.gang.held = nil
 	slices.SortFunc(held, func(a, b heldTask) int { return cmp.Compare(a.task.index, b.task.index) })
+	var changed []int
 	for i := range held {
 		t, e := held[i].task, &held[i].end
 		p := ts.partition(t.index)
 		if !st.isResult() {
-			s.outputs.put(st.Shuffle, st.Tasks, p, *e.Output)
+			if s.outputs.put(st.Shuffle, st.Tasks, p, *e.Output) {
+				changed = append(changed, p)
+			}
 			s.ended(t, Succeeded, true, nil)
 			continue
 		}
@@ -356,6 +359,9 @@ func (s *Scheduler) gangSucceeded(t *task, e *TaskFinished) {
 		j.remaining--
 		s.ended(t, Succeeded, true, nil)
 		s.emit(Result{Job: j.id, Partition: p, Task: t.id, Value: e.Value})
+	}
+	for _, p := range changed {
+		s.rollBack(st, p)
 	}
 	s.completedIfDone(st)
 }

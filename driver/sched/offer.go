@@ -201,6 +201,9 @@ func (s *Scheduler) release(t *task) {
 	if !x.gone {
 		s.setFree(x, x.free+1)
 	}
+	if ts.void {
+		s.voidEnded()
+	}
 }
 
 // recycle keeps an attempt that nothing refers to any more for the next launch.

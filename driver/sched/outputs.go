@@ -15,8 +15,9 @@ type Outputs struct {
 }
 
 type shuffleOutputs struct {
-	outputs []shuffle.Output // by map partition
+	outputs []shuffle.Output // by map partition; of those that were forgotten rows and sum stay
 	have    []bool
+	known   []bool         // outputs has the rows and the sum of the last output that counted
 	count   int            // of have
 	on      map[string]int // outputs on each executor; what a loss can skip
 }
@@ -100,11 +101,28 @@ func (o *Outputs) has(shuffle, m int) bool {
 	return t != nil && t.have[m]
 }
 
-// put registers a map output of a shuffle with the given number of map partitions.
-func (o *Outputs) put(id, maps, m int, out shuffle.Output) {
+// Former returns the rows and the sum of the last output of a map task that counted, be it registered or forgotten by now. ok is false if there
+// was none, or if nobody may know its rows any more, because what it was computed from is another by now.
+func (o *Outputs) Former(id, m int) (out shuffle.Output, ok bool) {
+	if t := o.shuffles[id]; t != nil && m >= 0 && m < len(t.known) && t.known[m] {
+		return t.outputs[m], true
+	}
+	return shuffle.Output{}, false
+}
+
+// put registers the map output of a task, and tells whether its rows are others than those of the last one.
+func (o *Outputs) put(id, maps, m int, out shuffle.Output) (changed bool) {
+	former, ok := o.Former(id, m)
+	o.register(id, maps, m, out)
+	o.shuffles[id].known[m] = true
+	return ok && out.Differs(&former)
+}
+
+// register notes where a map output of a shuffle with the given number of map partitions lies.
+func (o *Outputs) register(id, maps, m int, out shuffle.Output) {
 	t := o.shuffles[id]
 	if t == nil {
-		t = &shuffleOutputs{outputs: make([]shuffle.Output, maps), have: make([]bool, maps), on: map[string]int{}}
+		t = &shuffleOutputs{outputs: make([]shuffle.Output, maps), have: make([]bool, maps), known: make([]bool, maps), on: map[string]int{}}
 		o.shuffles[id] = t
 	}
 	if t.have[m] {
@@ -120,7 +138,7 @@ func (t *shuffleOutputs) drop(m int) {
 	if t.on[executor]--; t.on[executor] == 0 {
 		delete(t.on, executor)
 	}
-	t.outputs[m], t.have[m] = shuffle.Output{}, false
+	t.outputs[m], t.have[m] = shuffle.Output{Rows: t.outputs[m].Rows, Sum: t.outputs[m].Sum}, false
 	t.count--
 }
 
@@ -150,6 +168,14 @@ func (o *Outputs) dropExecutor(executor string) []lost {
 func (o *Outputs) dropAll(id int) []lost {
 	t := o.shuffles[id]
 	return o.dropWhere(func(other *shuffleOutputs) bool { return other == t }, func(*shuffle.Output) bool { return true })
+}
+
+// void forgets all outputs of a shuffle, and what they held: those that are written next are not held against them.
+func (o *Outputs) void(id int) []lost {
+	if t := o.shuffles[id]; t != nil {
+		clear(t.known)
+	}
+	return o.dropAll(id)
 }
 
 // dropHost forgets all outputs on a host.

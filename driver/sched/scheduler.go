@@ -23,6 +23,9 @@ type Settings struct {
 	Speculation         Speculation
 	Exclusion           Exclusion
 	Barrier             Barrier
+	// Rollback says that what was computed from a map output is computed again when that comes out otherwise the second time:
+	// spark.shuffle.rollbackOnChangedOutput.
+	Rollback bool
 }
 
 // Defaults are Spark's.
@@ -37,6 +40,7 @@ func Defaults() Settings {
 		Speculation:         defaultSpeculation(),
 		Exclusion:           defaultExclusion(),
 		Barrier:             defaultBarrier(),
+		Rollback:            true,
 	}
 }
 
@@ -85,6 +89,9 @@ type Scheduler struct {
 	nextWarning  time.Duration
 	nextCheck    time.Duration // of speculation
 	exclusion    appExclusions
+
+	lineage  shuffleLineage
+	rollback rollback
 }
 
 // executor is a live executor. The slots of killed attempts are free when their end is reported.
@@ -115,7 +122,7 @@ func New(set Settings) *Scheduler {
 		jobs: map[int]*job{}, byShuffle: map[int]*stage{},
 		executors: map[string]*executor{}, leaving: map[string]*executor{}, hosts: map[string]*host{}, lived: map[string][]string{},
 		tasks: map[TaskID]*task{}, commits: map[commitKey]TaskID{},
-		starvedSince: -1,
+		starvedSince: -1, lineage: shuffleLineage{map[int]map[int]bool{}, map[int][]int{}}, rollback: rollback{touched: map[int]bool{}},
 	}
 	for _, spec := range set.Pools {
 		p := s.poolFor(spec.Name)
@@ -183,6 +190,7 @@ func (s *Scheduler) Handle(now time.Time, event Event) []Action {
 		s.outputsFound(&e)
 	case ShuffleRemoved:
 		s.outputs.remove(e.Shuffle)
+		s.lineage.remove(e.Shuffle)
 	case Tick:
 		s.tick()
 	}

@@ -19,7 +19,7 @@ var rewrite = flag.Bool("rewrite", false, "write the expected actions into the s
 
 // TestScripts plays the scripts of testdata: lines with events, each followed by the actions expected, marked by ">".
 //
-//	set failures=4 attempts=4 cpus=1 wait=3s mode=FAIR speculation exclusion
+//	set failures=4 attempts=4 cpus=1 wait=3s mode=FAIR speculation exclusion norollback
 //	    barrier=10s interval=15s checks=40 slots=0    before the first event
 //	    threshold=10s width=2 efficiency=false       of speculation; width is the slots of an executor
 //	pool name FIFO|FAIR weight minShare                                       likewise
@@ -30,6 +30,7 @@ var rewrite = flag.Bool("rewrite", false, "write the expected actions into the s
 //	  place 0 2 e1 @h2                      where task 2 of stage 0 would like to run: executors, and hosts with @
 //	rows 3 1000                             Progress: task attempt 3 has read 1000 rows
 //	ok 3 [rows 1000], fail 3 text, full 3, killed 3, denied 3   TaskFinished for task attempt 3
+//	ok 3 other 7                            the same as ok; the map output has the rows known as 7 instead of 0
 //	permanent 3 text                        the same as fail, marked as permanent
 //	fetch 3 shuffle map executor [server] [decommissioned]
 //	sync 3 [round 0] [gather text]          BarrierReached
@@ -176,6 +177,9 @@ func (sc *script) line(f, sub []string) error {
 			if h := sc.s.executors[l.Executor]; h != nil {
 				done.Output.Location.Host = h.host.name
 			}
+			if has("other") {
+				done.Output.Sum.Content = uint32(number(3))
+			}
 		}
 		event = done
 	case "fail", "permanent":
@@ -289,6 +293,8 @@ func (sc *script) settings(words []string) error {
 			sc.set.Speculation.Threshold = d
 		case "width":
 			sc.set.Speculation.Slots = n
+		case "norollback":
+			sc.set.Rollback = false
 		case "exclusion":
 			sc.set.Exclusion.Enabled = true
 		default:
@@ -412,6 +418,10 @@ func show(a Action) string {
 		return fmt.Sprintf("outputs lost: shuffle %d maps %v", a.Shuffle, a.Maps)
 	case NoResources:
 		return fmt.Sprintf("no resources for %v: %d tasks, %d executors", a.Since, a.Tasks, a.Executors)
+	case RolledBack:
+		return fmt.Sprintf("rolled back what read partition %d of stage %d: shuffles %v, attempts of stages %v, jobs %v", a.Partition, a.Stage.ID, a.Shuffles, a.Stages, a.Jobs)
+	case CachedVoid:
+		return fmt.Sprintf("cached blocks are void: computed from shuffles %v", a.Shuffles)
 	case GangLaunched:
 		text := fmt.Sprintf("gang of stage %d.%d:", a.Stage, a.Attempt)
 		for _, m := range a.Members {

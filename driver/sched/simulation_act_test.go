@@ -143,6 +143,9 @@ func (sim *simulation) act(event Event, a Action) error {
 		if _, gang := sim.gangs[[2]int{a.Stage, a.StageAttempt}]; gang && a.Accepted {
 			sim.accepted[[2]int{a.Stage, a.StageAttempt}]++
 		}
+		if a.Outcome == Succeeded && !a.Accepted && sim.s.rollback.running > 0 {
+			sim.tally.late++
+		}
 		if e, ok := event.(TaskFinished); ok && e.Task == a.Task && a.Accepted {
 			if attempt, ok := sim.active[a.Stage]; !ok || attempt != a.StageAttempt {
 				sim.tally.zombies++
@@ -153,8 +156,12 @@ func (sim *simulation) act(event Event, a Action) error {
 		if j == nil || !j.wanted[a.Partition] {
 			return errors.New("the result is not wanted, or came before")
 		}
-		if a.Value != a.Partition {
+		rows := a.Value.(*simRows)
+		if rows.partition != a.Partition {
 			return errors.New("the result is that of another partition")
+		}
+		if j.from = j.from.and(rows.from); j.from.mixed() {
+			return errors.New("the results of the job were computed from two outputs of one map task")
 		}
 		j.wanted[a.Partition] = false
 		j.left--
@@ -166,6 +173,10 @@ func (sim *simulation) act(event Event, a Action) error {
 		if a.Err == nil && j.left > 0 {
 			return fmt.Errorf("%d results are missing", j.left)
 		}
+		var changed *ChangedError
+		if errors.As(a.Err, &changed) && (j.left == len(j.wanted) || changed.Wanted != len(j.wanted) || changed.Delivered != len(j.wanted)-j.left) {
+			return fmt.Errorf("%d of %d results are missing", j.left, len(j.wanted))
+		}
 		var slots *SlotsError
 		if a.Err != nil && !sim.trouble && !errors.As(a.Err, &slots) {
 			return errors.New("the job failed without trouble")
@@ -176,6 +187,18 @@ func (sim *simulation) act(event Event, a Action) error {
 			sim.tally.failed++
 		}
 		delete(sim.jobs, a.Job)
+	case RolledBack:
+		e, ok := event.(TaskFinished)
+		if !ok || !sim.changing[a.Stage.Shuffle] {
+			return errors.New("nothing has changed")
+		}
+		if !a.Stage.Barrier && e.Output.Map != a.Partition {
+			return errors.New("another output has changed")
+		}
+		sim.tally.changed++
+		sim.tally.rolledBack += len(a.Shuffles)
+		sim.tally.ended += len(a.Stages)
+		sim.tally.broken += len(a.Jobs)
 	case CommitAnswered:
 		key := [2]int{sim.tasks[a.Task].Stage, sim.tasks[a.Task].Partition}
 		if holder, held := sim.commits[key]; held && holder != a.Task && a.Allowed && sim.tasks[holder] != nil {

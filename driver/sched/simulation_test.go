@@ -17,12 +17,13 @@ import (
 )
 
 // TestSimulation plays random clusters against the scheduler: executors and hosts come, leave in order, die and die unnoticed, tasks fail, are
-// slow, are reported late, twice or never, jobs share shuffles and are cancelled. After some time the trouble ends. Held against
+// slow, are reported late, twice or never, map tasks write other rows the second time, jobs share shuffles and are cancelled. After some time the trouble ends. Held against
 // an independent model of the cluster:
 //
 //   - every job ends, and without trouble it succeeds;
 //   - every wanted partition's result comes once, and only while its job runs;
 //   - tasks are launched on live executors with free slots that are neither excluded nor decommissioned, and only if nothing that they read is known to be lost;
+//   - the results of a job were computed from one output of each map task, be it directly or through others, unless it fails;
 //   - a stage has one active attempt, and is submitted when all that it reads is registered;
 //   - the scheduler's books agree with each other after every event.
 //
@@ -50,7 +51,9 @@ func TestSimulation(t *testing.T) {
 		"tasks": total.tasks, "failures": total.failures, "fetch failures": total.fetches, "lost executors": total.lost, "jobs that succeed": total.succeeded,
 		"jobs that fail": total.failed, "results from zombies": total.zombies, "shared stages": total.shared, "second copies": total.speculative,
 		"exclusions": total.excluded, "commits denied": total.denied, "barriers passed": total.barriers, "barrier stages that succeed": total.gangs,
-		"barrier stages that run again": total.disbanded, "moved outputs": total.moved,
+		"barrier stages that run again": total.disbanded, "moved outputs": total.moved, "map tasks that write other rows": total.changed,
+		"shuffles that are rolled back": total.rolledBack, "attempts that are rolled back": total.ended, "jobs that cannot be rolled back": total.broken,
+		"successes that come too late": total.late,
 	} {
 		if n < 20 {
 			t.Errorf("only %d %s in all simulations", n, name)
@@ -61,6 +64,8 @@ func TestSimulation(t *testing.T) {
 
 type tally struct {
 	tasks, failures, fetches, lost, succeeded, failed, zombies, shared, speculative, excluded, denied, barriers, gangs, disbanded, moved int
+
+	changed, rolledBack, ended, broken, late int
 }
 
 func (a *tally) add(b tally) {
@@ -79,6 +84,11 @@ func (a *tally) add(b tally) {
 	a.gangs += b.gangs
 	a.disbanded += b.disbanded
 	a.moved += b.moved
+	a.changed += b.changed
+	a.rolledBack += b.rolledBack
+	a.ended += b.ended
+	a.broken += b.broken
+	a.late += b.late
 }
 
 // simNode is a dataset of a random lineage.
@@ -121,6 +131,41 @@ func (t *simTask) rounds() int {
 type simJob struct {
 	wanted map[int]bool // false once the result came
 	left   int
+	from   origins // of the results that came
+}
+
+// simRows is what a task made: a sum of its rows, and what they were computed from.
+type simRows struct {
+	partition int
+	sum       uint32
+	from      origins
+}
+
+// origins are the rows of map outputs, by shuffle and map task, that something was computed from; nil if two outputs of one map task are among them.
+type origins map[[2]int]uint32
+
+// mixed says that a is what came of two outputs of one map task.
+func (a origins) mixed() bool { return a == nil }
+
+// and joins what two things were computed from.
+func (a origins) and(b origins) origins {
+	if a.mixed() || b.mixed() {
+		return nil
+	}
+	if len(a) == 0 || len(b) == 0 {
+		if len(a) == 0 {
+			return b
+		}
+		return a
+	}
+	all := maps.Clone(a)
+	for k, sum := range b {
+		if had, ok := all[k]; ok && had != sum {
+			return nil
+		}
+		all[k] = sum
+	}
+	return all
 }
 
 // simulation is the model of one random cluster.
@@ -154,6 +199,10 @@ type simulation struct {
 	gangs    map[[2]int]int // by stage and attempt: how many tasks are launched together
 	launched map[[2]int]int // by the same, in the current event
 	accepted map[[2]int]int
+
+	changing map[int]bool // shuffles whose map tasks may write other rows each time
+	changes  *rand.Rand
+	made     map[int64]*simRows // map outputs, by attempt
 }
 
 func newSimulation(seed uint64) *simulation {
@@ -162,7 +211,7 @@ func newSimulation(seed uint64) *simulation {
 		seed: seed, rng: rng, set: Defaults(), now: time.Unix(1e9, 0), chaos: true, trouble: seed%8 != 0,
 		cached: map[int]bool{}, executors: map[string]*simExecutor{}, servers: map[string]bool{}, leaving: map[string]bool{}, tasks: map[TaskID]*simTask{},
 		active: map[int]int{}, reads: map[[2]int]map[int][]shuffle.Output{}, jobs: map[int]*simJob{}, commits: map[[2]int]TaskID{},
-		excluded: map[string]time.Time{}, gangs: map[[2]int]int{},
+		excluded: map[string]time.Time{}, gangs: map[[2]int]int{}, changing: map[int]bool{}, changes: rand.New(rand.NewPCG(seed, 3)), made: map[int64]*simRows{},
 	}
 	barriers := rand.New(rand.NewPCG(seed, 2))
 	if rng.IntN(2) == 0 {
@@ -192,6 +241,7 @@ func newSimulation(seed uint64) *simulation {
 		}
 		sim.cached[i] = rng.IntN(6) == 0
 		n.barrier = seed%3 == 0 && barriers.IntN(3) == 0
+		sim.changing[i] = seed%2 == 1 && sim.changes.IntN(3) == 0
 		sim.nodes = append(sim.nodes, n)
 	}
 	return sim
@@ -410,7 +460,7 @@ func (sim *simulation) submit() error {
 			sim.tally.shared++
 		}
 	}
-	j := &simJob{wanted: map[int]bool{}}
+	j := &simJob{wanted: map[int]bool{}, from: origins{}}
 	for part := range target.partitions {
 		if opts.Partitions == nil || slices.Contains(opts.Partitions, part) {
 			j.wanted[part] = true
@@ -494,11 +544,33 @@ func (sim *simulation) result(t *simTask) TaskFinished {
 			}
 		}
 	}
-	report := TaskFinished{Task: t.Task, Outcome: Succeeded, Value: t.Partition, Rows: int64(t.Task%5) * 100}
+	rows := sim.compute(t)
+	report := TaskFinished{Task: t.Task, Outcome: Succeeded, Value: rows, Rows: int64(t.Task%5) * 100}
 	if t.stage.Shuffle != plan.Result {
-		report.Output = &shuffle.Output{Map: t.Partition, Attempt: int64(t.Task), Location: shuffle.Location{Executor: t.Executor, Host: sim.executors[t.Executor].host}}
+		sim.made[int64(t.Task)] = rows
+		report.Output = &shuffle.Output{
+			Map: t.Partition, Attempt: int64(t.Task), Sum: shuffle.Sum{Content: rows.sum},
+			Location: shuffle.Location{Executor: t.Executor, Host: sim.executors[t.Executor].host},
+		}
 	}
 	return report
+}
+
+// compute is what a task makes of what it reads. The sum does not tell what that was: the scheduler must know.
+func (sim *simulation) compute(t *simTask) *simRows {
+	rows := &simRows{partition: t.Partition, from: origins{}}
+	for _, id := range slices.Sorted(maps.Keys(t.reads)) {
+		for _, out := range t.reads[id] {
+			rows.from = rows.from.and(sim.made[out.Attempt].from)
+		}
+	}
+	if id := t.stage.Shuffle; sim.changing[id] {
+		if sim.changes.IntN(2) == 0 {
+			rows.sum = uint32(t.Task) + 1
+		}
+		rows.from = rows.from.and(origins{{id, t.Partition}: rows.sum})
+	}
+	return rows
 }
 
 // stageOf finds the scheduler's state of a stage that has just been submitted.

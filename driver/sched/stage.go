@@ -17,7 +17,8 @@ type job struct {
 	result    *stage
 	stages    []*stage // all that it may need
 	done      []bool   // by partition: its result was handed on, or is not wanted
-	remaining int      // partitions whose result is wanted and was not handed on
+	wanted    int      // partitions whose result is wanted
+	remaining int      // of them, those whose result was not handed on
 	check     slotCheck
 }
 
@@ -58,6 +59,7 @@ func (s *Scheduler) jobSubmitted(e *JobSubmitted) {
 		}
 		j.remaining = len(result.Missing)
 	}
+	j.wanted = j.remaining
 	if j.remaining == 0 {
 		s.emit(JobFinished{Job: j.id})
 		return
@@ -86,6 +88,9 @@ func (s *Scheduler) addStages(j *job, p *plan.Plan) {
 			}
 			if ps.Shuffle != plan.Result {
 				s.byShuffle[ps.Shuffle] = st
+				for _, p := range slices.Concat(st.parents, st.behind) {
+					s.lineage.add(p.Shuffle, ps.Shuffle)
+				}
 			}
 		}
 		byID[ps.ID] = st
@@ -148,7 +153,7 @@ func (s *Scheduler) submit(st *stage) {
 				stack = append(stack, p)
 			}
 		}
-		if !st.waiting {
+		if !st.waiting && !s.drains(st) {
 			s.start(st)
 		}
 	}
@@ -229,7 +234,7 @@ func (s *Scheduler) completed(st *stage) {
 // completedIfDone ends a stage if the last partition has come, be it from the current attempt or from an earlier one.
 func (s *Scheduler) completedIfDone(st *stage) {
 	switch {
-	case st.active != nil && st.active.remaining > 0:
+	case st.gone, st.active != nil && st.active.remaining > 0:
 		return
 	case st.isResult():
 		if st.jobs[0].remaining > 0 {
@@ -365,7 +370,7 @@ func (s *Scheduler) fetchFailed(t *task, e *TaskFinished) {
 		return
 	}
 	s.ended(t, FetchFailed, false, e.Err)
-	if t.set.attempt != st.attempts-1 {
+	if t.set.void || t.set.attempt != st.attempts-1 {
 		return // an older attempt: the stage was submitted since, and knows better
 	}
 	if f.ServerLost || t.set.active() && st.failures > 0 {

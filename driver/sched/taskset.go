@@ -22,6 +22,7 @@ type taskSet struct {
 
 	queued bool // in the pool's queue
 	stale  bool // in Scheduler.stale: what it reads is lost in part
+	void   bool // it was rolled back: what its tasks make does not count
 	dirty  bool // in Scheduler.dirtySets: free slots are to be offered to it
 
 	// Where pending tasks would like to run. All nil for a set without preferences, whose new tasks are found by next alone.

@@ -63,7 +63,7 @@ func (s *Scheduler) verify() error {
 			if !st.waiting {
 				continue
 			}
-			ok := false
+			ok := s.rollback.running > 0 && slices.Contains(s.rollback.waiting, st)
 			for _, p := range st.parents {
 				ok = ok || p.waiting || p.active != nil
 			}
@@ -74,6 +74,15 @@ func (s *Scheduler) verify() error {
 	for id, st := range s.byShuffle {
 		complain(len(st.jobs) > 0 && !st.gone && st.Shuffle == id, "stage %d is registered and nobody needs it", st.ID)
 	}
+	void := 0
+	for _, t := range s.tasks {
+		if t.set.void {
+			void++
+			complain(!t.set.active(), "stage %d.%d was rolled back and is active", t.set.stage.ID, t.set.attempt)
+		}
+	}
+	complain(void == s.rollback.running, "%d tasks that were rolled back run, counted %d", void, s.rollback.running)
+	complain(void > 0 || len(s.rollback.touched)+len(s.rollback.waiting) == 0, "stages wait for tasks that were rolled back, and none runs")
 	poolRunning := 0
 	for _, p := range s.pools {
 		poolRunning += p.running

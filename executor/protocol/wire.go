@@ -194,6 +194,7 @@ func (t *TaskResult) write(w *writer) {
 	if t.Output != nil {
 		w.output(t.Output)
 		w.uint(uint64(t.Output.Sum.Content)<<32 | uint64(t.Output.Sum.Layout))
+		w.uint(uint64(t.Output.Sum.Counts))
 	}
 	if f := t.Fetch; f != nil {
 		w.int(f.Shuffle)
@@ -253,6 +254,7 @@ func (t *TaskResult) read(r *reader) {
 		o := r.output()
 		sum := r.uint()
 		o.Sum.Content, o.Sum.Layout = uint32(sum>>32), uint32(sum)
+		o.Sum.Counts = uint32(r.uint())
 		t.Output = &o
 	}
 	if parts&hasFetch != 0 {
