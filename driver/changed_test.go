@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // A map output that is lost is written again, and held against the first one: the same rows pass, whatever happened in between; other values,
 // another order and another number of rows are told with the user's line, and fail the job where that is set.
 func TestChangedMapOutputsAreReported(t *testing.T) {
+	numbered := func(x int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: x % 100, Value: x} }
 	stamp := func(x int64) rdd.Pair[int64, int64] {
 		return rdd.Pair[int64, int64]{Key: x % 100, Value: time.Now().UnixNano()}
 	}
@@ -49,7 +51,7 @@ func TestChangedMapOutputsAreReported(t *testing.T) {
 		says  string // empty if nothing is to be told
 	}{
 		{"the same", func(sc *driver.Context) rdd.RDD[rdd.Pair[int64, int64]] {
-			return rdd.Map(rdd.Range(sc, 0, 10_000, 1, 4), func(x int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: x % 100, Value: x} })
+			return rdd.Map(rdd.Range(sc, 0, 10_000, 1, 4), numbered)
 		}, true, ""},
 		{"values", func(sc *driver.Context) rdd.RDD[rdd.Pair[int64, int64]] {
 			return rdd.Map(rdd.Range(sc, 0, 10_000, 1, 4), stamp)
@@ -68,8 +70,11 @@ func TestChangedMapOutputsAreReported(t *testing.T) {
 			})
 		}, true, "other values, or another order"},
 		{"rows", func(sc *driver.Context) rdd.RDD[rdd.Pair[int64, int64]] {
-			return rdd.Filter(rdd.Map(rdd.Range(sc, 0, 10_000, 1, 4), stamp), func(p rdd.Pair[int64, int64]) bool { return p.Value/1000%7 != p.Key%7 })
-		}, true, "rows, the first one had"},
+			marker := filepath.Join(t.TempDir(), "marker") // one row is there the first time alone
+			return rdd.Filter(rdd.Map(rdd.Range(sc, 0, 10_000, 1, 4), numbered), rdd.Bind(marker, func(marker string, p rdd.Pair[int64, int64]) bool {
+				return p.Value != 6000 || os.Mkdir(marker, 0o700) == nil
+			}))
+		}, true, "rows, the former one had"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			log := logged(t)

@@ -35,8 +35,8 @@ func (l *loop) clean(g gone) {
 	switch g.kind {
 	case protocol.RemoveDataset:
 		l.forgetDataset(g.id)
+		delete(l.kept, g.id)
 	case protocol.RemoveShuffle:
-		delete(l.written, g.id)
 		l.handle(sched.ShuffleRemoved{Shuffle: g.id})
 		l.voidCopies(protocol.Remove{Kind: protocol.RemoveShuffle, ID: g.id})
 		l.ctx.keeping.release(g.id)

@@ -79,12 +79,21 @@ type TaskEnded struct {
 }
 
 // OutputChanged says that a map task was computed again, because its output was lost or for a second copy, and wrote other rows than the first time:
-// a function of the program does not give the same result for the same input. Results may then mix rows of both.
+// a function of the program does not give the same result for the same input.
 type OutputChanged struct {
 	Shuffle, Partition int    // of the map side
 	Name               string // the dataset, with the user's file and line
 	Executor           string
 	Rows, RowsBefore   int64
+}
+
+// RolledBack says that what was computed from a map output is computed again, because that has come out with other rows: OutputChanged came before.
+type RolledBack struct {
+	Shuffle, Partition int    // of the map side
+	Name               string // the dataset, with the user's file and line
+	Shuffles           []int  // whose map outputs were forgotten
+	Stages             []int  // whose running attempts were ended
+	Jobs               []int  // that fail, since a part of their result was handed on already
 }
 
 // ExecutorAdded is an executor's arrival.
@@ -106,6 +115,7 @@ func (StageCompleted) event()         {}
 func (TaskStarted) event()            {}
 func (TaskEnded) event()              {}
 func (OutputChanged) event()          {}
+func (RolledBack) event()             {}
 func (ExecutorAdded) event()          {}
 func (ExecutorDecommissioned) event() {}
 func (ExecutorRemoved) event()        {}

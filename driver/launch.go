@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"weak"
 
 	"github.com/spark-go/spark-go/driver/sched"
 	"github.com/spark-go/spark-go/executor/protocol"
@@ -22,6 +23,9 @@ func (l *loop) encode(a sched.StageSubmitted) {
 	if err != nil {
 		st.failed = err
 		return
+	}
+	for _, n := range st.program.Kept() {
+		l.kept[n.ID()] = weak.Make(n)
 	}
 	inputs := map[int][]shuffle.Output{}
 	for _, in := range st.program.Inputs() {

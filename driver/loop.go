@@ -7,13 +7,13 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"weak"
 
 	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/driver/plan"
 	"github.com/spark-go/spark-go/driver/sched"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
-	"github.com/spark-go/spark-go/shuffle"
 )
 
 // loop is the goroutine that owns the scheduler: it feeds it what happened and does what it decides. Nothing else touches what is
@@ -38,7 +38,7 @@ type loop struct {
 	nextID   int                                   // of stages
 	lost     error                                 // why there will be no executors any more
 	blocks   map[protocol.BlockID]map[string]bool  // who caches what
-	written  map[int]map[int]shuffle.Output        // by shuffle and map task: the first output, without places and sizes
+	kept     map[int]weak.Pointer[rdd.Node]        // persisted datasets that some stage has had
 	redact   func(string) string                   // takes secrets out of what people will read
 	updates  map[int]stageUpdates                  // of stages that have not completed
 	members  map[string]*member                    // the live executors
@@ -75,7 +75,7 @@ func newLoop(c *Context, set sched.Settings) *loop {
 		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, now: time.Now, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
 		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{}, redact: c.conf.Redactor(),
-		written: map[int]map[int]shuffle.Output{}, members: map[string]*member{}, leaving: newDepartures(c.conf), maxGather: set.Barrier.MaxGather,
+		kept: map[int]weak.Pointer[rdd.Node]{}, members: map[string]*member{}, leaving: newDepartures(c.conf), maxGather: set.Barrier.MaxGather,
 		wantsProgress: set.Speculation.Enabled && set.Speculation.Efficiency,
 	}
 }
@@ -255,6 +255,10 @@ func (l *loop) act(a sched.Action) {
 		l.jobFinished(a)
 	case sched.NoResources:
 		slog.Warn("tasks are waiting and no executor runs any: check that the cluster has free resources", "tasks", a.Tasks, "executors", a.Executors, "waiting", a.Since.Round(time.Second))
+	case sched.RolledBack:
+		l.rolledBack(a)
+	case sched.CachedVoid:
+		l.dropVoid(a.Shuffles)
 	case sched.OutputsUnregistered:
 		slog.Info("map outputs were lost and will be computed again", "shuffle", a.Shuffle, "outputs", len(a.Maps))
 		l.ctx.keeping.lost(a.Shuffle, a.Maps)

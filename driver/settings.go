@@ -25,6 +25,7 @@ func schedulerSettings(c *conf.Conf, m master) (sched.Settings, error) {
 		MaxStageAttempts:  c.Int("spark.stage.maxConsecutiveAttempts"),
 		CPUs:              c.Int("spark.task.cpus"),
 		StarvationWarning: sched.Defaults().StarvationWarning,
+		Rollback:          c.Bool("spark.shuffle.rollbackOnChangedOutput"),
 		Speculation: sched.Speculation{
 			Enabled:    c.Bool("spark.speculation"),
 			Interval:   c.Duration("spark.speculation.interval"),

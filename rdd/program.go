@@ -24,6 +24,7 @@ type Program struct {
 	final  any
 	base   map[*Node]*Node
 	fixed  map[*Node]encoded // of the last Encode; nil before
+	kept   []*Node           // the persisted ones among them
 }
 
 // encoded is a dataset as it stands in a program: its place in the list and the lineage that was written.
@@ -53,7 +54,7 @@ func (pr *Program) Encode() ([]byte, error) {
 		enc.fixed[n] = encoded{absent, line}
 		return line.deps
 	})
-	pr.fixed = enc.fixed
+	pr.fixed, pr.kept = enc.fixed, nil
 	clear(pr.base)
 	c := enc.codec()
 	buf := append(make([]byte, 0, 64*len(nodes)+256), 0)
@@ -66,7 +67,11 @@ func (pr *Program) Encode() ([]byte, error) {
 		line := enc.fixed[n].line
 		enc.fixed[n] = encoded{uint64(i), line}
 		buf = binary.AppendUvarint(buf, uint64(n.id))
-		buf = append(buf, byte(n.Level()))
+		level := n.Level()
+		if level != None {
+			pr.kept = append(pr.kept, n)
+		}
+		buf = append(buf, byte(level))
 		if buf, err = c.Encode(buf, line.op); err != nil {
 			return nil, fmt.Errorf("%s: rdd.%s: %w", n.callSite, n.kind, err)
 		}
@@ -274,6 +279,9 @@ func (pr *Program) Persisted(p int) (blocks [][2]int) {
 	})
 	return blocks
 }
+
+// Kept lists the persisted datasets of the last Encode, parents first.
+func (pr *Program) Kept() []*Node { return pr.kept }
 
 // Inputs lists the shuffles that the stage reads, in the order of the lineage.
 func (pr *Program) Inputs() []*Shuffle {

@@ -74,7 +74,8 @@ var Keys = []Key{
 
 	{Group: "Shuffle and storage", Name: "spark.shuffle.compress", Kind: Bool, Default: "true", Doc: "Whether map outputs are compressed. Blocks that shrink by less than a quarter turn compression off for the next ones."},
 	{Name: "spark.shuffle.spill.compress", Kind: Bool, Default: "true", Doc: "Whether data spilled during shuffles is compressed."},
-	{Name: "spark.shuffle.failOnChangedOutput", Kind: Bool, Default: "false", Doc: "Whether jobs fail when a map task that runs again writes other rows than the first time, because a function of the program gives other results each time. Otherwise there is a warning and an event, driver.OutputChanged."},
+	{Name: "spark.shuffle.failOnChangedOutput", Kind: Bool, Default: "false", Doc: "Whether jobs fail when a map task that runs again writes other rows than the last time, because a function of the program gives other results each time. Otherwise there is a warning and an event, driver.OutputChanged, and what spark.shuffle.rollbackOnChangedOutput says."},
+	{Name: "spark.shuffle.rollbackOnChangedOutput", Kind: Bool, Default: "true", Doc: "Whether everything that was computed from a map output is computed again when that is lost and comes out with other rows; a job of whose result a part was handed on by then fails. With false results may mix both."},
 	{Name: "spark.shuffle.readHostLocalDisk", Kind: Bool, Default: "true", Doc: "Whether executors on one machine open each other's map outputs instead of asking for them over the network."},
 	{Name: "spark.io.compression.codec", Kind: Choice, Choices: []string{"lz4", "zstd"}, Default: "lz4", Doc: "How map outputs, spills, checkpoints and cached blocks on disk are compressed."},
 	{Name: "spark.reducer.maxSizeInFlight", Kind: Bytes, Unit: "m", Default: "48m", Min: "1m", Doc: "How much of map outputs a task fetches ahead."},
