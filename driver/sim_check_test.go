@@ -26,8 +26,13 @@ func (s *simulation) collect() {
 				s.fail("the result of partition %d of job %d came twice", p, j.id)
 			}
 			j.delivered[p] = true
-			if got, want := binary.LittleEndian.Uint64(r.value), s.expected(j.spec.Target, p); got != want {
-				s.fail("partition %d of job %d is %x, not %x", p, j.id, got, want)
+			rows := s.made[int64(binary.LittleEndian.Uint64(r.value))]
+			j.results[p] = rows.hash
+			if j.from = j.from.and(rows.from); j.from != nil && j.from.mixed {
+				s.fail("the results of job %d were computed from two versions of a map output", j.id)
+			}
+			if want := s.expected(j.spec.Target, p, nil, s.truth); j.from == nil && rows.hash != want {
+				s.fail("partition %d of job %d is %x, not %x", p, j.id, rows.hash, want)
 			}
 		}
 		if done {
@@ -48,6 +53,14 @@ func (s *simulation) finished(j *simJob, err error) {
 			s.fail("the update of partition %d of job %d was counted %d times", p, j.id, n)
 		}
 	}
+	if j.from != nil && !j.from.mixed {
+		known := map[[2]int]uint64{}
+		for p, got := range j.results {
+			if want := s.expected(j.spec.Target, p, j.from, known); got != want {
+				s.fail("partition %d of job %d is %x, not %x with the versions %v", p, j.id, got, want, j.from.versions)
+			}
+		}
+	}
 	if err == nil {
 		s.tally.succeeded++
 		if len(j.delivered) != want || len(j.updates) != want && !s.w.fast {
@@ -65,6 +78,7 @@ func (s *simulation) finished(j *simJob, err error) {
 	s.tally.failed++
 	var task *sched.TaskError
 	var stage *sched.StageError
+	var changed *sched.ChangedError
 	var cancelled *sched.CancelledError
 	var barred *sched.UnschedulableError
 	switch {
@@ -75,6 +89,11 @@ func (s *simulation) finished(j *simJob, err error) {
 	case errors.As(err, &stage):
 		if n := s.unread[stage.Stage] + 1; n < s.set.MaxStageAttempts {
 			s.fail("job %d was failed by %d fetch failures in a row: %v", j.id, n, err)
+		}
+	case errors.As(err, &changed):
+		s.tally.broken++
+		if !s.changing[changed.Stage.Shuffle] || changed.Delivered == 0 || changed.Delivered != len(j.delivered) {
+			s.fail("job %d was failed by a change: %v", j.id, err)
 		}
 	case errors.As(err, &cancelled):
 		s.tally.cancelled++
@@ -127,6 +146,13 @@ func (s *simulation) watch(e Event) {
 			if x := h.exec; x != nil && x.name == e.Executor && x.alive {
 				s.tally.returned++
 			}
+		}
+	case RolledBack:
+		s.w.logf("driver: rolled back %+v", e)
+		s.tally.changed++
+		s.tally.rolledBack += len(e.Shuffles) + len(e.Stages)
+		if !s.changing[e.Shuffle] {
+			s.fail("rolled back what did not change: %+v", e)
 		}
 	case StageSubmitted:
 		s.w.logf("driver: stage %d.%d %v", e.Stage, e.Attempt, e.Name)
@@ -184,7 +210,7 @@ func (s *simulation) taskEnded(e TaskEnded) {
 	if e.Outcome == "failed" || e.Outcome == "lost" {
 		s.counted[[3]int{e.Stage, e.StageAttempt, e.Partition}]++
 	}
-	if place := [2]int{e.Stage, e.Partition}; e.Outcome != "succeeded" && s.holders[place] == e.Task {
+	if place := [2]int{e.Stage, e.Partition}; !e.Accepted && s.holders[place] == e.Task {
 		delete(s.holders, place)
 	}
 	if e.Accepted {

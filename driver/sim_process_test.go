@@ -68,7 +68,7 @@ type simHost struct {
 	onEnd    func()
 	exec     *simExec
 	epoch    int
-	files    map[fileKey]uint64 // map outputs: what the map task computed
+	files    map[fileKey]simRows // map outputs: what the map task computed
 	exits    []time.Duration
 	accepted bool
 	leaving  bool  // it starts no more job processes
@@ -83,7 +83,7 @@ type fileKey struct {
 var _ cluster.Process = (*simHost)(nil)
 
 func (s *simulation) newHost(id string, number int, ended func()) *simHost {
-	h := &simHost{number: number, onEnd: ended, files: map[fileKey]uint64{}, slow: 1}
+	h := &simHost{number: number, onEnd: ended, files: map[fileKey]simRows{}, slow: 1}
 	h.process = process{s: s, rng: rand.New(rand.NewPCG(s.w.seed, 1<<32+uint64(number))), name: id, machine: id, alive: true}
 	if s.faults.slow && h.rng.IntN(4) == 0 {
 		h.slow = 10
@@ -120,7 +120,7 @@ func (h *simHost) receive(m protocol.Message) {
 		h.copyOutput(m)
 	case *protocol.Remove:
 		if m.Kind == protocol.RemoveShuffle {
-			maps.DeleteFunc(h.files, func(k fileKey, _ uint64) bool { return k.shuffle == m.ID })
+			maps.DeleteFunc(h.files, func(k fileKey, _ simRows) bool { return k.shuffle == m.ID })
 		}
 	default:
 		h.s.fail("the driver sent %T to a host", m)
@@ -132,7 +132,7 @@ func (h *simHost) startJob() {
 	h.epoch++
 	x := &simExec{
 		host: h, epoch: h.epoch, stages: map[protocol.StageKey]*protocol.StageBinary{}, running: map[int64]*simTask{},
-		blocks: map[protocol.BlockID]map[[2]int]uint64{},
+		blocks: map[protocol.BlockID]map[[2]int]simRows{},
 	}
 	name := fmt.Sprintf("%d.%d", h.number, h.epoch)
 	x.process = process{s: h.s, rng: rand.New(rand.NewPCG(h.s.w.seed, 1<<33+uint64(h.number)<<12+uint64(h.epoch))), name: name, machine: h.machine, alive: true}
@@ -196,8 +196,8 @@ type simExec struct {
 	accepted bool
 	stages   map[protocol.StageKey]*protocol.StageBinary
 	running  map[int64]*simTask
-	blocks   map[protocol.BlockID]map[[2]int]uint64 // cached partitions: what was read from shuffles for them
-	updates  []protocol.BlockUpdate                 // not yet reported
+	blocks   map[protocol.BlockID]map[[2]int]simRows // cached partitions: what was read from shuffles for them
+	updates  []protocol.BlockUpdate                  // not yet reported
 }
 
 func (x *simExec) connect() {
@@ -318,7 +318,7 @@ func (x *simExec) receive(m protocol.Message) {
 		case protocol.RemoveStage:
 			delete(x.stages, protocol.StageKey{Stage: m.ID, Attempt: m.Attempt})
 		case protocol.RemoveDataset:
-			maps.DeleteFunc(x.blocks, func(id protocol.BlockID, _ map[[2]int]uint64) bool { return id.Dataset == m.ID })
+			maps.DeleteFunc(x.blocks, func(id protocol.BlockID, _ map[[2]int]simRows) bool { return id.Dataset == m.ID })
 		case protocol.RemoveBroadcast, protocol.RemoveShuffle:
 		}
 	default:

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"maps"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
@@ -42,12 +44,51 @@ func (p *simProgram) persisted(partition int) (ids []protocol.BlockID) {
 	return ids
 }
 
-func (p *simProgram) value(partition int, values map[[2]int]uint64) uint64 {
-	h := mix(uint64(p.target.ID())+1, uint64(partition))
+func (p *simProgram) value(partition int, values map[[2]int]simRows) simRows {
+	v := simRows{hash: mix(uint64(p.target.ID())+1, uint64(partition))}
 	for _, in := range p.reads(partition) {
-		h = mix(mix(h, uint64(in[0])<<20|uint64(in[1])), values[in])
+		v = simRows{mix(mix(v.hash, uint64(in[0])<<20|uint64(in[1])), values[in].hash), v.from.and(values[in].from)}
 	}
-	return h
+	return v
+}
+
+// simRows stands for rows.
+type simRows struct {
+	hash uint64
+	from *origins
+}
+
+// origins are the versions of map outputs, by shuffle and map task, that something was computed from, as far as there may be several. The nil pointer is none.
+type origins struct {
+	versions map[[2]int]uint64
+	mixed    bool // two versions of one map output are among them
+}
+
+// and joins what two things were computed from.
+func (a *origins) and(b *origins) *origins {
+	if a == nil || a == b {
+		return b
+	}
+	if b == nil {
+		return a
+	}
+	all := &origins{maps.Clone(a.versions), a.mixed || b.mixed}
+	for k, v := range b.versions {
+		if had, ok := all.versions[k]; ok && had != v {
+			all.mixed = true
+		}
+		all.versions[k] = v
+	}
+	return all
+}
+
+// changed is the rows of a map output in a version; 0 stands for what it should be.
+func (v simRows) changed(shuffle, partition int, version uint64) simRows {
+	if version != 0 {
+		v.hash = mix(v.hash, version)
+	}
+	v.from = v.from.and(&origins{versions: map[[2]int]uint64{{shuffle, partition}: version}})
+	return v
 }
 
 // update is what a task adds to the accumulator: where it belongs.
@@ -67,13 +108,14 @@ type simLineage struct {
 	nodes    map[int]*rdd.Node
 	shuffles map[int]*rdd.Shuffle
 	readers  map[int]*rdd.Program // of each dataset
-	truth    map[[2]int]uint64
+	truth    map[[2]int]uint64    // of version 0
+	changing map[int]bool         // shuffles whose map tasks may write other rows each time
 	caches   int
 }
 
 // describe makes datasets at random, with the operations of the library.
 func (s *simulation) describe(rng *rand.Rand) {
-	s.simLineage = simLineage{nodes: map[int]*rdd.Node{}, shuffles: map[int]*rdd.Shuffle{}, readers: map[int]*rdd.Program{}, truth: map[[2]int]uint64{}}
+	s.simLineage = simLineage{nodes: map[int]*rdd.Node{}, shuffles: map[int]*rdd.Shuffle{}, readers: map[int]*rdd.Program{}, truth: map[[2]int]uint64{}, changing: map[int]bool{}}
 	var all []rdd.RDD[rdd.Pair[int64, int64]]
 	some := func() rdd.RDD[rdd.Pair[int64, int64]] { return all[rng.IntN(len(all))] }
 	for i := range 3 + rng.IntN(7) {
@@ -116,6 +158,9 @@ func (s *simulation) describe(rng *rand.Rand) {
 			}
 		}
 	}
+	for _, id := range slices.Sorted(maps.Keys(s.shuffles)) {
+		s.changing[id] = !s.harmless && s.w.seed%3 == 1 && s.changes.IntN(3) == 0
+	}
 }
 
 func simPair(i int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key: i, Value: i} }
@@ -138,22 +183,26 @@ func (s *simulation) readsOf(b protocol.BlockID) [][2]int {
 	return s.reader(s.nodes[b.Dataset]).Reads(b.Partition)
 }
 
-// expected is what a partition of a dataset holds.
-func (s *simulation) expected(n *rdd.Node, partition int) uint64 {
+// expected is what a partition of a dataset holds if map outputs are in given versions.
+func (s *simulation) expected(n *rdd.Node, partition int, from *origins, known map[[2]int]uint64) uint64 {
 	key := [2]int{n.ID(), partition}
-	if v, ok := s.truth[key]; ok {
+	if v, ok := known[key]; ok {
 		return v
 	}
 	h := mix(uint64(n.ID())+1, uint64(partition))
 	for _, in := range s.reader(n).Reads(partition) {
 		sum := uint64(0)
-		from := s.shuffles[in[0]].Node
-		for m := range from.Partitions() {
-			sum = mix(sum, mix(s.expected(from, m), uint64(in[1])))
+		sh := s.shuffles[in[0]]
+		for m := range sh.Node.Partitions() {
+			v := s.expected(sh.Node, m, from, known)
+			if from != nil && from.versions[[2]int{sh.ID, m}] != 0 {
+				v = mix(v, from.versions[[2]int{sh.ID, m}])
+			}
+			sum = mix(sum, mix(v, uint64(in[1])))
 		}
 		h = mix(mix(h, uint64(in[0])<<20|uint64(in[1])), sum)
 	}
-	s.truth[key] = h
+	known[key] = h
 	return h
 }
 

@@ -15,10 +15,10 @@ type simTask struct {
 	exec   *simExec
 	binary *protocol.StageBinary
 	prog   *simProgram
-	values map[[2]int]uint64 // what was read from each reduce partition of a shuffle
-	reads  [][2]int          // that are left
-	at     int               // in the outputs of the first of them
-	sum    uint64
+	values map[[2]int]simRows // what was read from each reduce partition of a shuffle
+	reads  [][2]int           // that are left
+	at     int                // in the outputs of the first of them
+	sum    simRows
 	killed bool
 	asked  bool
 	slow   int64
@@ -58,7 +58,7 @@ func (x *simExec) start(d *protocol.TaskDesc) {
 // read takes what the task needs from shuffles, in map order; what lies behind cached blocks of this process is not needed.
 func (t *simTask) read() {
 	x := t.exec
-	t.values = map[[2]int]uint64{}
+	t.values = map[[2]int]simRows{}
 	for _, b := range t.prog.persisted(t.Partition) {
 		for in, v := range x.blocks[b] {
 			t.values[in] = v
@@ -86,7 +86,7 @@ func (t *simTask) next() {
 		}
 		if t.at == len(outs) {
 			t.values[in] = t.sum
-			t.reads, t.at, t.sum = t.reads[1:], 0, 0
+			t.reads, t.at, t.sum = t.reads[1:], 0, simRows{}
 			continue
 		}
 		t.fetch(in, &outs[t.at], 0)
@@ -101,7 +101,7 @@ func (t *simTask) fetch(in [2]int, out *shuffle.Output, try int) {
 	w := x.s.w
 	server := x.s.hostByID[out.Location.Addr]
 	key := fileKey{in[0], out.Map, out.Attempt}
-	got := func(v uint64, ok bool) {
+	got := func(v simRows, ok bool) {
 		if x.running[t.ID] != t {
 			return
 		}
@@ -109,7 +109,7 @@ func (t *simTask) fetch(in [2]int, out *shuffle.Output, try int) {
 			t.fetchFailed(in, out.Map, out.Location)
 			return
 		}
-		t.sum = mix(t.sum, mix(v, uint64(in[1])))
+		t.sum = simRows{mix(t.sum.hash, mix(v.hash, uint64(in[1]))), t.sum.from.and(v.from)}
 		t.at++
 		t.next()
 	}
@@ -121,7 +121,7 @@ func (t *simTask) fetch(in [2]int, out *shuffle.Output, try int) {
 	broken := func() { // the connection: tried again
 		x.after(between(x.rng, 100*time.Millisecond, 3*time.Second), func() {
 			if try == 3 {
-				got(0, false)
+				got(simRows{}, false)
 			} else if x.running[t.ID] == t {
 				t.fetch(in, out, try+1)
 			}
@@ -217,14 +217,19 @@ func (t *simTask) answered(allowed bool) {
 func (t *simTask) succeed() {
 	x := t.exec
 	v := t.prog.value(t.Partition, t.values)
+	if sh := t.prog.shuffle; sh != nil && x.s.changing[sh.ID] {
+		v = v.changed(sh.ID, t.Partition, uint64(x.s.changes.IntN(2))*uint64(t.ID+1))
+	}
 	r := protocol.TaskResult{Outcome: protocol.Succeeded}
 	if t.prog.shuffle != nil {
 		x.host.files[fileKey{t.prog.shuffle.ID, t.Partition, t.ID}] = v
 		r.Output = &shuffle.Output{
 			Map: t.Partition, Attempt: t.ID, Location: shuffle.Location{Executor: x.name, Host: x.host.name, Addr: x.host.name}, Sizes: t.prog.sizes,
+			Sum: shuffle.Sum{Content: uint32(v.hash)},
 		}
 	} else {
-		r.Value = binary.LittleEndian.AppendUint64(nil, v)
+		x.s.made[t.ID] = v
+		r.Value = binary.LittleEndian.AppendUint64(nil, uint64(t.ID))
 	}
 	if !x.s.w.fast {
 		r.Updates = []protocol.AccumulatorUpdate{{ID: simAccumulator, Value: t.prog.update(t.Partition)}}
@@ -232,7 +237,7 @@ func (t *simTask) succeed() {
 			if x.blocks[b] != nil || x.rng.IntN(4) == 0 { // no room
 				continue
 			}
-			kept := map[[2]int]uint64{}
+			kept := map[[2]int]simRows{}
 			for _, in := range x.s.readsOf(b) {
 				kept[in] = t.values[in]
 			}

@@ -40,11 +40,11 @@ var simRegressions = []uint64{
 // TestSimulatedCluster runs whole clusters on a virtual clock and network, each from one seed: the driver's loop, scheduler, map-output
 // tracking and roster of executors are the real ones; hosts, job processes, tasks and the network are modelled. Several jobs at a time
 // share shuffles and caches while processes are killed, stopped, decommissioned and replaced, connections break, the network is cut between any two
-// machines, files are deleted, messages are late or come twice, tasks fail, hang or are slow, jobs are cancelled. After a time the trouble
+// machines, files are deleted, map tasks write other rows the second time, messages are late or come twice, tasks fail, hang or are slow, jobs are cancelled. After a time the trouble
 // ends.
 //
 //   - Every job ends soon after, with success or a cause that the trouble explains.
-//   - Every result is right and comes once; every accumulator update of a result counts once, that of a map task once for each output of it that was taken.
+//   - Every result is right and comes once, from one version of each map output where map tasks write other rows each time, unless the job fails; every accumulator update of a result counts once, that of a map task once for each output of it that was taken.
 //   - A stage has one active attempt. Nothing is launched on executors that the driver has lost or decommissioned, and nothing counts that lost ones say.
 //   - One attempt of a task may publish; a job that succeeds has published every partition.
 //   - When all jobs have ended nothing of them is left in the driver.
@@ -128,6 +128,8 @@ func quiet(t testing.TB) {
 // simTally counts what happened.
 type simTally struct {
 	jobs, succeeded, failed, cancelled, tasks, failures, fetches, exits, hosts, cuts, stops, breaks, deleted, evicted, duplicates, denied, lost, returned, copies, resubmitted, told, movedOutputs, movedBlocks int
+
+	changed, rolledBack, broken int
 }
 
 func (a *simTally) add(b simTally) {
@@ -166,6 +168,9 @@ func (a *simTally) fields() []simCount {
 		{"decommissioned executors", &a.told},
 		{"copies of map outputs", &a.movedOutputs},
 		{"copies of cached blocks", &a.movedBlocks},
+		{"changed map outputs", &a.changed},
+		{"shuffles and attempts rolled back", &a.rolledBack},
+		{"jobs that cannot be rolled back", &a.broken},
 	}
 }
 
@@ -193,6 +198,8 @@ type simJob struct {
 	delivered map[int]bool
 	updates   map[int]int // by partition: how often its update was merged
 	accepted  map[int]int64
+	results   map[int]uint64 // by partition
+	from      *origins       // of them
 	over      bool
 }
 
@@ -234,8 +241,10 @@ type simulation struct {
 	counted   map[[3]int]int   // failures of a task in a stage attempt
 	unread    map[int]int      // attempts of each stage in a row that a fetch failure ended
 	gaveUp    bool
-	shuffled  map[uint64]int // merged updates of map stages
-	written   map[uint64]int // by update: how often the output of its map task was taken
+	shuffled  map[uint64]int    // merged updates of map stages
+	changes   *rand.Rand        // which map outputs change
+	made      map[int64]simRows // the results of tasks
+	written   map[uint64]int    // by update: how often the output of its map task was taken
 	tally     simTally
 }
 
@@ -245,7 +254,7 @@ func emptySimulation(seed uint64) *simulation {
 	return &simulation{
 		w: w, rng: w.rng, hostByID: map[string]*simHost{}, programs: map[protocol.StageKey]*simProgram{}, jobs: map[int]*simJob{},
 		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, placeOf: map[int64][2]int{}, holders: map[[2]int]int64{}, lost: map[string]bool{}, leaving: map[string]bool{}, active: map[int]int{},
-		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, written: map[uint64]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
+		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, written: map[uint64]int{}, changes: rand.New(rand.NewPCG(seed, 4)), made: map[int64]simRows{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
 		set: sched.Defaults(),
 	}
 }
@@ -435,7 +444,7 @@ func (s *simulation) submit() {
 	if s.rng.IntN(2) == 0 {
 		d = s.datasets[len(s.datasets)-1]
 	}
-	j := &simJob{delivered: map[int]bool{}, updates: map[int]int{}, accepted: map[int]int64{}, commits: !s.w.fast && s.rng.IntN(4) == 0}
+	j := &simJob{delivered: map[int]bool{}, updates: map[int]int{}, accepted: map[int]int64{}, results: map[int]uint64{}, commits: !s.w.fast && s.rng.IntN(4) == 0}
 	j.job = &job{id: int(s.ctx.jobIDs.Add(1)) - 1, pool: []string{"", "a", "b", "c"}[s.rng.IntN(4)], wake: make(chan struct{}, 1)}
 	j.spec = rdd.Job{Target: d.Node(), Action: simAction{j.id}, Name: "Simulate"}
 	if !s.w.fast && s.rng.IntN(4) == 0 {
