@@ -1,4 +1,4 @@
-package driver_test
+package programs_test
 
 import (
 	"cmp"
@@ -19,9 +19,9 @@ import (
 // engine: few and many threads, processes, hardly any memory, executors that are killed, speculation. A program that fails belongs in
 // the table below, as the text that the failure shows.
 //
-//	go test ./driver -run TestPrograms                                       a few programs
-//	SPARK_GO_SLOW=1 go test ./driver -run TestPrograms -timeout 2h -v        hundreds, and all configurations
-//	go test ./driver -run TestPrograms -programs.first=17 -programs.count=1  one
+//	go test ./driver/programs                                       a few programs
+//	SPARK_GO_SLOW=1 go test ./driver/programs -timeout 2h -v        hundreds, and all configurations
+//	go test ./driver/programs -programs.first=17 -programs.count=1  one
 var (
 	firstProgram  = flag.Uint64("programs.first", 1, "the seed of the first random program")
 	countPrograms = flag.Int("programs.count", 0, "how many random programs; 0 means 12, and 300 with SPARK_GO_SLOW=1")

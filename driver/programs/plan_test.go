@@ -1,4 +1,4 @@
-package driver_test
+package programs_test
 
 import (
 	"bufio"
