@@ -86,7 +86,10 @@ func (n *Node) askCheckpoint(row reflect.Type, at func(dir, compression string) 
 			if parts == nil {
 				parts, err = writeCheckpoint(ctx, n, dir, row, write)
 			}
-			return &lineage{op: read, split: func(p int) any { return parts[p] }}, dir, err
+			if err != nil {
+				return nil, "", err
+			}
+			return &lineage{op: read, split: func(p int) any { return parts[p] }, hosts: hostsOfParts(ctx, dir, parts)}, dir, nil
 		}}
 		pendingCheckpoints.Add(1)
 	}

@@ -261,7 +261,7 @@ func TestCheckpointSchemes(t *testing.T) {
 	store := &memoryStore{files: map[string][]byte{}}
 	rdd.RegisterCheckpointScheme("mem", func(string) (rdd.CheckpointStore, error) { return store, nil })
 	rdd.RegisterCheckpointScheme("shut", func(string) (rdd.CheckpointStore, error) { return nil, errors.New("no credentials") })
-	for dir, want := range map[string]string{"mem://a/b/": "", "gopher://x": "no file system is registered for gopher://", "shut://x": "no credentials"} {
+	for dir, want := range map[string]string{"mem://a/b/": "", "gopher://x": `no file system is registered for the scheme "gopher"`, "shut://x": "no credentials"} {
 		sc := driver.New(driver.Master("local[1]"), driver.Set("spark.checkpoint.dir", dir))
 		r := rdd.Map(rdd.Range(sc, 0, 10, 1, 2), square).Checkpoint()
 		n, err := r.Count(ctx)

@@ -140,7 +140,29 @@ func newCheckpointReader(s Session, dir string, row reflect.Type) *Node {
 	parts, err := readIndex(dir, row.String())
 	n := newNode(s, "ReadCheckpoint", nil, len(parts), fail("ReadCheckpoint", err))
 	n.line.Load().split = func(p int) any { return parts[p] }
+	n.line.Load().hosts = hostsOfParts(context.Background(), dir, parts)
 	return n
+}
+
+// hostsOfParts finds the hosts that store the files of a checkpoint; nil if they are not known.
+func hostsOfParts(ctx context.Context, dir string, parts []checkpointPart) func(p int) []string {
+	store, err := openCheckpoints(dir)
+	if err != nil {
+		return nil // as those will say who read the files
+	}
+	l, ok := store.(CheckpointLocator)
+	if !ok {
+		return nil
+	}
+	paths, sizes := make([]string, len(parts)), make([]int64, len(parts))
+	for p, part := range parts {
+		paths[p], sizes[p] = dir+"/"+part.File, part.Bytes
+	}
+	hosts := l.Hosts(ctx, paths, sizes)
+	if len(hosts) != len(parts) {
+		return nil
+	}
+	return func(p int) []string { return hosts[p] }
 }
 
 func readIndex(dir, rowType string) ([]checkpointPart, error) {

@@ -26,13 +26,21 @@ type CheckpointStore interface {
 	RemoveAll(ctx context.Context, path string) error
 }
 
+// CheckpointLocator is a CheckpointStore that knows which hosts store its files.
+type CheckpointLocator interface {
+	// Hosts lists for each file, of so many bytes, the hosts that store most of it, best first; nil where they are not known. Nothing but the place of
+	// tasks depends on it, so there are no errors.
+	Hosts(ctx context.Context, paths []string, sizes []int64) [][]string
+}
+
 var checkpointSchemes struct {
 	sync.RWMutex
 	open map[string]func(path string) (CheckpointStore, error)
 }
 
 // RegisterCheckpointScheme makes directories of the scheme, such as "hdfs" for hdfs://host/dir, usable for checkpoints: open returns the
-// store that a path lies on. Packages of file systems call it when they are initialised, so that executors know them too.
+// store that a path lies on. Packages of file systems call it when they are initialised, so that executors know them too. The empty scheme stands for
+// all that nobody has registered; package driver registers it, for the file systems of io/filesys.
 func RegisterCheckpointScheme(scheme string, open func(path string) (CheckpointStore, error)) {
 	checkpointSchemes.Lock()
 	defer checkpointSchemes.Unlock()
@@ -50,6 +58,9 @@ func openCheckpoints(path string) (CheckpointStore, error) {
 	}
 	checkpointSchemes.RLock()
 	open := checkpointSchemes.open[scheme]
+	if open == nil {
+		open = checkpointSchemes.open[""]
+	}
 	checkpointSchemes.RUnlock()
 	if open == nil {
 		return nil, fmt.Errorf("checkpoints on %s: no file system is registered for %s://: import its package, or use a local or file:// directory", path, scheme)
