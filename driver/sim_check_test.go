@@ -79,6 +79,8 @@ func (s *simulation) finished(j *simJob, err error) {
 	var task *sched.TaskError
 	var stage *sched.StageError
 	var changed *sched.ChangedError
+	var gang *sched.BarrierError
+	var slots *sched.SlotsError
 	var cancelled *sched.CancelledError
 	var barred *sched.UnschedulableError
 	switch {
@@ -95,6 +97,16 @@ func (s *simulation) finished(j *simJob, err error) {
 		if !s.changing[changed.Stage.Shuffle] || changed.Delivered == 0 || changed.Delivered != len(j.delivered) {
 			s.fail("job %d was failed by a change: %v", j.id, err)
 		}
+	case errors.As(err, &gang):
+		if n := s.unread[gang.Stage] + 1; n < s.set.MaxStageAttempts {
+			s.fail("job %d was failed by %d attempts of a barrier stage in a row: %v", j.id, n, err)
+		}
+	case errors.As(err, &slots):
+		s.tally.narrow++
+		if slots.Need <= s.cores*s.executors && s.harmless {
+			s.fail("job %d finds no slots: %v", j.id, err)
+		}
+		return // no fault is needed for that
 	case errors.As(err, &cancelled):
 		s.tally.cancelled++
 		if !j.cancelled && !s.gaveUp {
@@ -172,13 +184,14 @@ func (s *simulation) watch(e Event) {
 		switch {
 		case e.Error == "":
 			s.unread[e.Stage] = 0
-		case strings.Contains(e.Error, "read map output") && !strings.Contains(e.Error, "map output -1"):
+		case strings.HasPrefix(e.Error, "barrier stage"), strings.Contains(e.Error, "read map output") && !strings.Contains(e.Error, "map output -1"):
 			s.unread[e.Stage]++
 		}
 	case TaskStarted:
 		s.w.logf("driver: task %d (stage %d.%d, partition %d) on %s, copy %v", e.Task, e.Stage, e.StageAttempt, e.Partition, e.Executor, e.Speculative)
 		s.tally.tasks++
 		s.placeOf[e.Task] = [2]int{e.Stage, e.Partition}
+		s.started[protocol.StageKey{Stage: e.Stage, Attempt: e.StageAttempt}]++
 		if e.Speculative {
 			s.tally.copies++
 		}
@@ -201,7 +214,9 @@ func (s *simulation) taskEnded(e TaskEnded) {
 		if !spoke || said != o {
 			s.fail("task %d is taken as %s, and never said so", e.Task, e.Outcome)
 		}
-		if s.lost[e.Executor] {
+		p := s.programs[protocol.StageKey{Stage: e.Stage, Attempt: e.StageAttempt}]
+		held := p != nil && p.gang > 0 && e.Outcome == "succeeded" // until the other tasks of the gang had ended
+		if s.lost[e.Executor] && !held {
 			s.fail("task %d ends as %s by word of %s, which is lost", e.Task, e.Outcome, e.Executor)
 		}
 	} else if !s.lost[e.Executor] {
@@ -217,6 +232,7 @@ func (s *simulation) taskEnded(e TaskEnded) {
 		if e.Outcome != "succeeded" {
 			s.fail("task %d counts and has %s", e.Task, e.Outcome)
 		}
+		s.counts[protocol.StageKey{Stage: e.Stage, Attempt: e.StageAttempt}]++
 		if p := s.programs[protocol.StageKey{Stage: e.Stage, Attempt: e.StageAttempt}]; p != nil && p.shuffle == nil {
 			s.jobs[p.job].accepted[e.Partition] = e.Task
 		} else if p != nil {
@@ -247,6 +263,11 @@ func (s *simulation) leaks() error {
 	for v := range s.written {
 		if s.shuffled[v] == 0 && !s.w.fast {
 			return fmt.Errorf("what map task %d of shuffle %d added was not counted", v&0xffffffff, v<<1>>33)
+		}
+	}
+	for key, p := range s.programs {
+		if p.gang > 0 && (s.started[key] != p.gang || s.counts[key] != 0 && s.counts[key] != p.gang) {
+			return fmt.Errorf("of the %d tasks of barrier stage %v %d were launched and %d counted", p.gang, key, s.started[key], s.counts[key])
 		}
 	}
 	alive := 0

@@ -138,6 +138,11 @@ func (h *simHost) startJob() {
 	x.process = process{s: h.s, rng: rand.New(rand.NewPCG(h.s.w.seed, 1<<33+uint64(h.number)<<12+uint64(h.epoch))), name: name, machine: h.machine, alive: true}
 	h.exec = x
 	x.after(between(x.rng, 20*time.Millisecond, 400*time.Millisecond), x.connect)
+	h.after(time.Minute, func() {
+		if !x.accepted { // stopped before it was up: go-plugin's StartTimeout
+			x.exit("", "it did not start in time")
+		}
+	})
 }
 
 // jobEnded tells the driver and starts the next one, unless too many have ended.
@@ -301,7 +306,7 @@ func (x *simExec) receive(m protocol.Message) {
 	case *protocol.KillTask:
 		if t := x.running[m.ID]; t != nil && !t.killed {
 			t.killed = true
-			if x.rng.IntN(4) > 0 { // else it does not look
+			if x.rng.IntN(4) > 0 || t.waits { // else it does not look
 				x.after(between(x.rng, 0, 100*time.Millisecond), func() { t.end(protocol.TaskResult{Outcome: protocol.Killed, Error: m.Reason}) })
 			}
 		}
@@ -309,6 +314,12 @@ func (x *simExec) receive(m protocol.Message) {
 		x.exit("", "stopped: "+m.Reason)
 	case *protocol.Copy:
 		x.copyBlock(m)
+	case *protocol.BarrierAnswer:
+		for _, id := range m.IDs {
+			if t := x.running[id]; t != nil && !t.killed {
+				t.pass(m)
+			}
+		}
 	case *protocol.CommitAnswer:
 		if t := x.running[m.ID]; t != nil && t.asked {
 			t.answered(m.Allowed)

@@ -15,14 +15,17 @@ import (
 // simProgram is a stage attempt as its tasks see it. A task of the simulation does not run the program; it reads what the program would
 // read, and what it computes is a hash of that, so that a missing, stale or doubled input shows in the result.
 type simProgram struct {
-	s       *simulation
-	target  *rdd.Node
-	shuffle *rdd.Shuffle // nil for results
-	program *rdd.Program
-	job     int // of results
-	commits bool
-	sizes   []int64
-	known   map[int][][2]int
+	s        *simulation
+	target   *rdd.Node
+	shuffle  *rdd.Shuffle // nil for results
+	program  *rdd.Program
+	job      int // of results
+	commits  bool
+	key      protocol.StageKey
+	gang     int // tasks that wait for each other; 0 if none do
+	barriers int // that each of them comes to
+	sizes    []int64
+	known    map[int][][2]int
 }
 
 func (p *simProgram) reads(partition int) [][2]int {
@@ -118,6 +121,14 @@ func (s *simulation) describe(rng *rand.Rand) {
 	s.simLineage = simLineage{nodes: map[int]*rdd.Node{}, shuffles: map[int]*rdd.Shuffle{}, readers: map[int]*rdd.Program{}, truth: map[[2]int]uint64{}, changing: map[int]bool{}}
 	var all []rdd.RDD[rdd.Pair[int64, int64]]
 	some := func() rdd.RDD[rdd.Pair[int64, int64]] { return all[rng.IntN(len(all))] }
+	var barriers *rand.Rand
+	var eager *rand.Rand // much is cached, and much changes
+	if s.w.seed%12 == 1 {
+		eager = rand.New(rand.NewPCG(s.w.seed, 6))
+	}
+	if s.w.seed%4 == 3 {
+		barriers = rand.New(rand.NewPCG(s.w.seed, 5))
+	}
 	for i := range 3 + rng.IntN(7) {
 		n := 1 + rng.IntN(6)
 		op := rng.IntN(10)
@@ -141,7 +152,11 @@ func (s *simulation) describe(rng *rand.Rand) {
 			b := rdd.Repartition(some(), n)
 			d = rdd.ZipPartitions(a, b, simZip)
 		}
-		if rng.IntN(5) == 0 {
+		if barriers != nil && barriers.IntN(4) == 0 {
+			// The shuffle after it keeps the stage in a shape that is not refused.
+			d = rdd.PartitionBy(rdd.MapPartitionsWithBarrier(d, simMeet), rdd.Partitioner[int64](rdd.HashPartitioner[int64]{N: n}))
+		}
+		if (rng.IntN(5) == 0 || eager != nil && eager.IntN(2) == 0) && barriers == nil { // tasks that find a cached block do not come to the barrier, and then others need not
 			d = d.Persist(rdd.MemoryOnly)
 			s.caches++
 		}
@@ -159,7 +174,7 @@ func (s *simulation) describe(rng *rand.Rand) {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.shuffles)) {
-		s.changing[id] = !s.harmless && s.w.seed%3 == 1 && s.changes.IntN(3) == 0
+		s.changing[id] = !s.harmless && s.w.seed%3 == 1 && (eager != nil || s.changes.IntN(3) == 0)
 	}
 }
 
@@ -168,6 +183,10 @@ func simPair(i int64) rdd.Pair[int64, int64] { return rdd.Pair[int64, int64]{Key
 func simAdd(a, b int64) int64 { return a + b }
 
 func simZip(a, _ iter.Seq[rdd.Pair[int64, int64]]) iter.Seq[rdd.Pair[int64, int64]] { return a }
+
+func simMeet(_ *rdd.BarrierTask, in iter.Seq[rdd.Pair[int64, int64]]) (iter.Seq[rdd.Pair[int64, int64]], error) {
+	return in, nil
+}
 
 // reader lists what the partitions of a dataset are computed from.
 func (s *simulation) reader(n *rdd.Node) *rdd.Program {
@@ -219,7 +238,13 @@ func (s *simulation) learn(b *protocol.StageBinary) {
 		return
 	}
 	st := s.loop.stages[b.Key.Stage]
-	p := &simProgram{s: s, program: st.program, known: map[int][][2]int{}}
+	p := &simProgram{s: s, program: st.program, known: map[int][][2]int{}, key: b.Key}
+	if st.stage.Barrier {
+		p.gang, p.barriers = len(b.Gang), 1+b.Key.Stage%2
+		if p.gang != st.stage.Tasks {
+			s.fail("stage %v has %d tasks and is sent for %d", b.Key, st.stage.Tasks, p.gang)
+		}
+	}
 	if sh, ok := st.stage.Dep.(*rdd.Shuffle); ok {
 		p.shuffle, p.target = sh, sh.Node
 		p.sizes = make([]int64, sh.Partitions)

@@ -21,6 +21,8 @@ type simTask struct {
 	sum    simRows
 	killed bool
 	asked  bool
+	passed int  // barriers
+	waits  bool // at one
 	slow   int64
 }
 
@@ -92,7 +94,53 @@ func (t *simTask) next() {
 		t.fetch(in, &outs[t.at], 0)
 		return
 	}
-	x.after(time.Duration(t.slow)*between(x.rng, time.Millisecond, 200*time.Millisecond), t.compute)
+	t.meet()
+}
+
+// meet goes on to the next barrier, or to the end of the work.
+func (t *simTask) meet() {
+	x := t.exec
+	d := time.Duration(t.slow) * between(x.rng, time.Millisecond, 200*time.Millisecond)
+	if t.passed == t.prog.barriers {
+		x.after(d, t.compute)
+		return
+	}
+	x.after(d, func() {
+		if x.running[t.ID] != t {
+			return
+		}
+		t.waits = true
+		if t.killed { // who waits looks
+			t.end(protocol.TaskResult{Outcome: protocol.Killed, Error: "killed at a barrier"})
+			return
+		}
+		x.s.arrived[barrierKey{t.prog.key, t.passed}]++
+		x.link.send(&protocol.BarrierRequest{ID: t.ID, Round: t.passed, Gather: t.passed == 1, Message: []byte{byte(t.Partition)}})
+	})
+}
+
+// barrierKey is a barrier of a stage attempt.
+type barrierKey struct {
+	stage protocol.StageKey
+	round int
+}
+
+// pass goes on behind a barrier.
+func (t *simTask) pass(m *protocol.BarrierAnswer) {
+	s := t.exec.s
+	n := s.arrived[barrierKey{t.prog.key, m.Round}]
+	if m.Error != "" || m.Round != t.passed || !t.waits || n != t.prog.gang {
+		s.fail("task %d passes barrier %d of stage %v with %d of %d tasks: %s", t.ID, m.Round, t.prog.key, n, t.prog.gang, m.Error)
+		return
+	}
+	if m.Round == 1 && (len(m.Messages) != t.prog.gang || int(m.Messages[t.Partition][0]) != t.Partition) {
+		s.fail("task %d gets the messages %q", t.ID, m.Messages)
+		return
+	}
+	s.tally.barriers++
+	t.passed++
+	t.waits = false
+	t.meet()
 }
 
 // fetch reads a map output, from this disk or from its host.

@@ -46,6 +46,7 @@ var simRegressions = []uint64{
 //   - Every job ends soon after, with success or a cause that the trouble explains.
 //   - Every result is right and comes once, from one version of each map output where map tasks write other rows each time, unless the job fails; every accumulator update of a result counts once, that of a map task once for each output of it that was taken.
 //   - A stage has one active attempt. Nothing is launched on executors that the driver has lost or decommissioned, and nothing counts that lost ones say.
+//   - Tasks of a barrier stage are launched together, pass barriers together, and count together or not at all.
 //   - One attempt of a task may publish; a job that succeeds has published every partition.
 //   - When all jobs have ended nothing of them is left in the driver.
 //
@@ -130,6 +131,8 @@ type simTally struct {
 	jobs, succeeded, failed, cancelled, tasks, failures, fetches, exits, hosts, cuts, stops, breaks, deleted, evicted, duplicates, denied, lost, returned, copies, resubmitted, told, movedOutputs, movedBlocks int
 
 	changed, rolledBack, broken int
+
+	barriers, narrow int
 }
 
 func (a *simTally) add(b simTally) {
@@ -171,6 +174,8 @@ func (a *simTally) fields() []simCount {
 		{"changed map outputs", &a.changed},
 		{"shuffles and attempts rolled back", &a.rolledBack},
 		{"jobs that cannot be rolled back", &a.broken},
+		{"passed barriers", &a.barriers},
+		{"jobs with too few slots", &a.narrow},
 	}
 }
 
@@ -215,6 +220,7 @@ type simulation struct {
 	heartbeat time.Duration
 	timeout   time.Duration
 	cores     int
+	executors int
 	chaos     time.Duration // when the trouble ends
 	harmless  bool          // executors are decommissioned at most
 	set       sched.Settings
@@ -226,26 +232,28 @@ type simulation struct {
 	order    []*simJob
 	toSubmit int
 
-	clock     *decisions // times the driver; nil unless that is wanted
-	draining  bool
-	wakeAt    time.Duration
-	err       error
-	ended     map[int64]protocol.Outcome // what tasks said, whether or not it arrived
-	died      map[int64]bool             // tasks whose process ended under them
-	published map[int64]bool
-	placeOf   map[int64][2]int // stage and partition of tasks
-	holders   map[[2]int]int64 // who may publish a partition of a stage
-	lost      map[string]bool  // executors that the driver has lost
-	leaving   map[string]bool  // executors that it has decommissioned
-	active    map[int]int      // attempt of each stage
-	counted   map[[3]int]int   // failures of a task in a stage attempt
-	unread    map[int]int      // attempts of each stage in a row that a fetch failure ended
-	gaveUp    bool
-	shuffled  map[uint64]int    // merged updates of map stages
-	changes   *rand.Rand        // which map outputs change
-	made      map[int64]simRows // the results of tasks
-	written   map[uint64]int    // by update: how often the output of its map task was taken
-	tally     simTally
+	clock           *decisions // times the driver; nil unless that is wanted
+	draining        bool
+	wakeAt          time.Duration
+	err             error
+	ended           map[int64]protocol.Outcome // what tasks said, whether or not it arrived
+	died            map[int64]bool             // tasks whose process ended under them
+	published       map[int64]bool
+	placeOf         map[int64][2]int // stage and partition of tasks
+	holders         map[[2]int]int64 // who may publish a partition of a stage
+	lost            map[string]bool  // executors that the driver has lost
+	leaving         map[string]bool  // executors that it has decommissioned
+	active          map[int]int      // attempt of each stage
+	counted         map[[3]int]int   // failures of a task in a stage attempt
+	unread          map[int]int      // attempts of each stage in a row that a fetch failure ended
+	gaveUp          bool
+	shuffled        map[uint64]int            // merged updates of map stages
+	changes         *rand.Rand                // which map outputs change
+	made            map[int64]simRows         // the results of tasks
+	arrived         map[barrierKey]int        // tasks
+	started, counts map[protocol.StageKey]int // tasks that were launched, and those that count
+	written         map[uint64]int            // by update: how often the output of its map task was taken
+	tally           simTally
 }
 
 // emptySimulation has neither executors nor datasets.
@@ -254,7 +262,7 @@ func emptySimulation(seed uint64) *simulation {
 	return &simulation{
 		w: w, rng: w.rng, hostByID: map[string]*simHost{}, programs: map[protocol.StageKey]*simProgram{}, jobs: map[int]*simJob{},
 		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, placeOf: map[int64][2]int{}, holders: map[[2]int]int64{}, lost: map[string]bool{}, leaving: map[string]bool{}, active: map[int]int{},
-		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, written: map[uint64]int{}, changes: rand.New(rand.NewPCG(seed, 4)), made: map[int64]simRows{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
+		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, written: map[uint64]int{}, changes: rand.New(rand.NewPCG(seed, 4)), made: map[int64]simRows{}, arrived: map[barrierKey]int{}, started: map[protocol.StageKey]int{}, counts: map[protocol.StageKey]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
 		set: sched.Defaults(),
 	}
 }
@@ -301,7 +309,9 @@ func newSimulation(seed uint64) *simulation {
 		}
 	}
 	s.toSubmit = 1 + rng.IntN(5)
-	s.connect(1+rng.IntN(4), cluster.Config{MaxHostLosses: 1000})
+	s.executors = 1 + rng.IntN(4)
+	s.set.Barrier.CheckInterval, s.set.Barrier.CheckFailures, s.set.Barrier.Timeout = time.Second, 20, 2*time.Minute
+	s.connect(s.executors, cluster.Config{MaxHostLosses: 1000})
 	s.ctx.spread = rng.IntN(2) == 0
 	s.describe(rng)
 	return s
@@ -447,7 +457,7 @@ func (s *simulation) submit() {
 	j := &simJob{delivered: map[int]bool{}, updates: map[int]int{}, accepted: map[int]int64{}, results: map[int]uint64{}, commits: !s.w.fast && s.rng.IntN(4) == 0}
 	j.job = &job{id: int(s.ctx.jobIDs.Add(1)) - 1, pool: []string{"", "a", "b", "c"}[s.rng.IntN(4)], wake: make(chan struct{}, 1)}
 	j.spec = rdd.Job{Target: d.Node(), Action: simAction{j.id}, Name: "Simulate"}
-	if !s.w.fast && s.rng.IntN(4) == 0 {
+	if !s.w.fast && s.rng.IntN(4) == 0 && !d.Node().Barrier() {
 		p := s.rng.IntN(d.NumPartitions())
 		j.spec.Partitions, j.index = []int{p}, map[int]int{p: 0}
 	}
