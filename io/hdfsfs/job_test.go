@@ -28,8 +28,8 @@ func uri(t testing.TB, p string) string {
 	return os.Getenv("SPARK_GO_TEST_HDFS") + p
 }
 
-func session(t testing.TB) *driver.Context {
-	sc := driver.New(driver.Master("local[2]"))
+func session(t testing.TB, more ...driver.Option) *driver.Context {
+	sc := driver.New(append(more, driver.Master("local[2]"))...)
 	t.Cleanup(func() { sc.Stop() })
 	return sc
 }
@@ -79,6 +79,12 @@ func TestTextJob(t *testing.T) {
 func TestFormats(t *testing.T) {
 	_, dir := server(t)
 	storetest.Formats(t, session(t), uri(t, dir+"/größe & 100% x/日本"))
+}
+
+func TestCheckpoint(t *testing.T) {
+	_, dir := server(t)
+	dir = uri(t, dir+"/größe & 100% x")
+	storetest.Checkpoint(t, session(t, driver.Set("spark.checkpoint.dir", dir)), dir)
 }
 
 type sample struct {

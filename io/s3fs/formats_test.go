@@ -3,6 +3,7 @@ package s3fs_test
 import (
 	"testing"
 
+	"github.com/spark-go/spark-go/driver"
 	"github.com/spark-go/spark-go/io/internal/storetest"
 	"github.com/spark-go/spark-go/io/s3fs"
 )
@@ -16,4 +17,12 @@ func TestFormats(t *testing.T) {
 	if n := s3fs.Uploads(t, "formats"); n != 0 {
 		t.Errorf("%d uploads are left", n)
 	}
+}
+
+func TestCheckpoint(t *testing.T) {
+	addr := s3fs.StartGateway(t)
+	s3fs.Use(t, addr)
+	s3fs.MakeBucket(t, "checkpoints")
+	const dir = "s3://checkpoints/größe & 100% x"
+	storetest.Checkpoint(t, session(t, addr, driver.Set("spark.checkpoint.dir", dir)), dir)
 }

@@ -26,9 +26,9 @@ func BenchmarkCompareParquet(b *testing.B) {
 	})
 }
 
-func session(t testing.TB, addr string) *driver.Context {
-	sc := driver.New(driver.Master("local[2]"), driver.Set("spark.hadoop.fs.s3a.endpoint", "http://"+addr),
-		driver.Set("spark.hadoop.fs.s3a.access.key", s3fs.TestAccess), driver.Set("spark.hadoop.fs.s3a.secret.key", s3fs.TestSecret))
+func session(t testing.TB, addr string, more ...driver.Option) *driver.Context {
+	sc := driver.New(append(more, driver.Master("local[2]"), driver.Set("spark.hadoop.fs.s3a.endpoint", "http://"+addr),
+		driver.Set("spark.hadoop.fs.s3a.access.key", s3fs.TestAccess), driver.Set("spark.hadoop.fs.s3a.secret.key", s3fs.TestSecret))...)
 	t.Cleanup(func() { sc.Stop() })
 	return sc
 }
