@@ -81,11 +81,14 @@ func (tc *testCluster) stop() {
 	}
 }
 
+// patience is how long processes may take to end. They take milliseconds, unless the machine has much else to do.
+const patience = 30 * time.Second
+
 // checkNothingLeft looks for processes that have anything to do with a folder, and for the folder.
 func checkNothingLeft(t testing.TB, dir string) {
 	t.Helper()
 	var left []string
-	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		left = processesOf(dir)
 		if _, err := os.Stat(dir); err == nil {
 			left = append(left, "folder "+dir)
@@ -272,7 +275,7 @@ func TestChildrenOfTasksAreKilled(t *testing.T) {
 // awaitDeath waits until a process is gone, or dead and only not waited for by whoever inherited it.
 func awaitDeath(t testing.TB, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
 			return
