@@ -138,6 +138,10 @@ func newLocalBackend(c *Context) (*localBackend, error) {
 	b := &localBackend{ctx: c, dirs: dirs.Sub("shuffle")}
 	settings := executorSettings(c)
 	cfg := executor.Settings(settings)
+	var err error
+	if cfg.Key, err = executor.FileKey(settings, protocol.NewSecret()); err != nil {
+		return nil, err
+	}
 	cfg.Memory = executor.Share(c.conf.Bytes("spark.driver.memory"), settings)
 	cfg.Location = shuffle.Location{Executor: localExecutor, Host: c.appID, Dir: b.dirs.Paths()[0]}
 	cfg.Outputs, cfg.Spills = b.dirs, dirs
@@ -150,7 +154,6 @@ func newLocalBackend(c *Context) (*localBackend, error) {
 	cfg.AskBarrier = func(m protocol.BarrierRequest) {
 		b.handle(cluster.BarrierReached{Executor: localExecutor, Request: m})
 	}
-	var err error
 	executor.TuneGC()
 	if b.runner, err = executor.NewRunner(cfg); err != nil {
 		return nil, err

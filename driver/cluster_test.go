@@ -46,7 +46,7 @@ func TestSameBytesOnProcesses(t *testing.T) {
 	want := sums(t, local, 0)
 	local.Stop()
 	for _, disk := range []string{"true", "false"} {
-		sc := driver.New(driver.Master("local-cluster[2,1,256m]"), driver.Set("spark.shuffle.readHostLocalDisk", disk))
+		sc := driver.New(driver.Master("local-cluster[2,1,256m]"), driver.Set("spark.shuffle.readHostLocalDisk", disk), driver.Set("spark.io.encryption.enabled", disk))
 		got := sums(t, sc, 0)
 		sc.Stop()
 		if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -142,7 +142,8 @@ func TestDecommissionMovesMapOutputs(t *testing.T) {
 		dir := t.TempDir()
 		sc := driver.New(driver.Master("local-cluster["+c.executors+",1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.shuffle.readHostLocalDisk", c.disk),
 			driver.Set("spark.task.maxFailures", "1"), driver.Set("spark.stage.maxConsecutiveAttempts", "1"),
-			driver.Set("spark.driver.bindAddress", c.bind), driver.Set("spark.network.crypto.enabled", c.encrypted))
+			driver.Set("spark.driver.bindAddress", c.bind), driver.Set("spark.network.crypto.enabled", c.encrypted),
+			driver.Set("spark.io.encryption.enabled", fmt.Sprint(c.executors == "2"))) // copies travel as they are
 		d := keepDiary(sc)
 		r := keyed(sc, 10_000)
 		want, err := r.Collect(ctx)
@@ -197,7 +198,8 @@ func TestDecommissionMovesCachedBlocks(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for _, level := range []rdd.StorageLevel{rdd.MemoryOnly, rdd.MemoryAndDisk, rdd.DiskOnly} {
-		sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.rdd.compress", fmt.Sprint(level == rdd.DiskOnly)))
+		sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.rdd.compress", fmt.Sprint(level == rdd.DiskOnly)),
+			driver.Set("spark.io.encryption.enabled", fmt.Sprint(level != rdd.MemoryAndDisk)))
 		d := keepDiary(sc)
 		acc, err := rdd.LongAccumulator(sc, "computed")
 		if err != nil {
@@ -330,10 +332,10 @@ func TestDecommissionWhileTasksRun(t *testing.T) {
 func TestDecommissionMovesNothingDamaged(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	for _, fault := range faults {
+	for i, fault := range slices.Concat(faults, faults[2:]) {
 		dir := t.TempDir()
 		sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.shuffle.readHostLocalDisk", "false"),
-			driver.Set("spark.stage.maxConsecutiveAttempts", "1"))
+			driver.Set("spark.stage.maxConsecutiveAttempts", "1"), driver.Set("spark.io.encryption.enabled", fmt.Sprint(i == len(faults))))
 		d := keepDiary(sc)
 		r := keyed(sc, 10_000)
 		want, err := r.Collect(ctx)

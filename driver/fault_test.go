@@ -66,7 +66,7 @@ func TestDamagedMapOutputs(t *testing.T) {
 		for _, attempts := range []string{"4", "1"} {
 			dir := t.TempDir()
 			sc := driver.New(driver.Master("local-cluster[2,1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.shuffle.readHostLocalDisk", disk),
-				driver.Set("spark.stage.maxConsecutiveAttempts", attempts))
+				driver.Set("spark.stage.maxConsecutiveAttempts", attempts), driver.Set("spark.io.encryption.enabled", fmt.Sprint((disk == "true") == (attempts == "4"))))
 			failures := fetchFailures(sc)
 			r := keyed(sc, 10_000)
 			want, err := r.Collect(ctx)
@@ -111,9 +111,10 @@ func TestDamagedMapOutputs(t *testing.T) {
 func TestDamagedCachedBlocks(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	for _, compress := range []string{"false", "true"} {
+	for i, compress := range []string{"false", "true", "false", "true"} {
 		dir := t.TempDir()
-		sc := driver.New(driver.Master("local-cluster[1,1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.task.maxFailures", "1"), driver.Set("spark.rdd.compress", compress))
+		sc := driver.New(driver.Master("local-cluster[1,1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.task.maxFailures", "1"), driver.Set("spark.rdd.compress", compress),
+			driver.Set("spark.io.encryption.enabled", fmt.Sprint(i > 1)))
 		acc, err := rdd.LongAccumulator(sc, "computed")
 		if err != nil {
 			t.Fatal(err)

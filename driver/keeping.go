@@ -30,6 +30,8 @@ type keeping struct {
 	dir   string                  // of the map outputs that were taken over
 	at    func() shuffle.Location // where executors read them; known once they can be started
 
+	sealed bool // map outputs are encrypted: only trainers keep something
+
 	mu   sync.Mutex
 	seen map[int]bool // shuffles that were looked for
 }
@@ -62,6 +64,11 @@ func keep(c *Context) (*keeping, error) {
 		return nil, nil
 	}
 	k.fits = k.store.Fits()
+	if c.conf.Bool("spark.io.encryption.enabled") {
+		// A key that lay beside what it encrypts would protect nothing, and without one another run cannot read them.
+		k.sealed = true
+		slog.Warn("map outputs are not kept in spark.checkpoint.dir, since they are encrypted (spark.io.encryption.enabled) and their key goes with this run: another run goes on from checkpoints alone", "dir", path)
+	}
 	return k, nil
 }
 
@@ -139,10 +146,13 @@ func (k *keeping) files() blocks.Files {
 	}
 }
 
+// outputs says whether map outputs are kept.
+func (k *keeping) outputs() bool { return k != nil && k.store != nil && !k.sealed }
+
 // offer looks for the map outputs that a job may read, those nearest to its target first: what is before a complete shuffle is not needed. Each shuffle is
 // looked for once, before the first job that may read it.
 func (k *keeping) offer(target *rdd.Node) {
-	if k == nil || k.store == nil {
+	if !k.outputs() {
 		return
 	}
 	k.mu.Lock()
@@ -196,21 +206,21 @@ func (k *keeping) find(sh *rdd.Shuffle) bool {
 
 // keep keeps a map output that counts.
 func (k *keeping) keep(id int, out shuffle.Output) {
-	if k != nil && k.store != nil {
+	if k.outputs() {
 		k.store.Keep(id, out)
 	}
 }
 
 // lost forgets map outputs that could not be read: what is kept of them is the same file.
 func (k *keeping) lost(id int, maps []int) {
-	if k != nil && k.store != nil {
+	if k.outputs() {
 		k.store.Lost(id, maps)
 	}
 }
 
 // release is told of a shuffle that the program can reach no more.
 func (k *keeping) release(id int) {
-	if k == nil || k.store == nil {
+	if !k.outputs() {
 		return
 	}
 	k.mu.Lock()

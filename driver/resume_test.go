@@ -246,6 +246,7 @@ func TestWhatIsTakenOver(t *testing.T) {
 				t.Fatalf("no journal to damage: %v", files)
 			}
 		}, tasks: 4},
+		{name: "encrypted by this run", options: []driver.Option{driver.Set("spark.io.encryption.enabled", "true")}, tasks: 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -4,7 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -23,8 +28,10 @@ import (
 	"time"
 
 	"github.com/spark-go/spark-go/driver"
+	"github.com/spark-go/spark-go/driver/cluster"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 // family lists this process and everything that it started, directly or not.
@@ -304,6 +311,92 @@ func TestNothingIsReadableOnTheWire(t *testing.T) {
 			t.Errorf("encrypted %v: %d packets with the marker", encrypted, n)
 		}
 	}
+}
+
+// The secret of an application with encrypted files, and the key that is made of it, are on no command line, in no environment, log, event or error, not in what executors
+// print, and in none of the files.
+func TestFileKeysAreNotShown(t *testing.T) {
+	log, dir := logged(t), t.TempDir()
+	var shown text
+	restore := driver.ChangeCluster(func(c *cluster.Config) { c.Stderr = &shown })
+	sc := driver.New(driver.Master("local-cluster[1,1,128m]"), driver.Set("spark.local.dir", dir), driver.Set("spark.io.encryption.enabled", "true"),
+		driver.Set("spark.task.maxFailures", "1"), driver.Set("spark.log.level", "debug"))
+	restore()
+	defer sc.Stop()
+	sc.AddListener(func(e driver.Event) { fmt.Fprintf(&shown, "%+v\n", e) })
+	kept := keyed(sc, 3000).Persist(rdd.DiskOnly)
+	if rows, err := kept.Count(t.Context()); err != nil || rows != 1000 {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	_, err := rdd.MapPartitionsWithTask(kept, func(task *rdd.Task, rows iter.Seq[rdd.Pair[int64, int64]]) (iter.Seq[int64], error) {
+		fmt.Fprintf(os.Stderr, "%+v\n", task.ShuffleEnv())
+		panic(fmt.Sprintf("on purpose: %+v %#v", task, task.ShuffleEnv()))
+	}).Count(t.Context())
+	fmt.Fprintln(&shown, err)
+	if !strings.Contains(shown.String(), "on purpose") || !strings.Contains(shown.String(), "Key:(key)") {
+		t.Errorf("the test looks in the wrong place: %s", shown.String())
+	}
+	for _, pid := range family(t) {
+		for _, name := range []string{"cmdline", "environ"} {
+			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+			if name == "cmdline" && (err != nil || len(b) == 0) {
+				t.Errorf("process %d: %v", pid, err)
+			}
+			shown.Write(b)
+		}
+	}
+	files := 0
+	filepath.WalkDir(dir, func(path string, e fs.DirEntry, _ error) error {
+		if b, err := os.ReadFile(path); err == nil {
+			files++
+			shown.Write(b)
+		}
+		return nil
+	})
+	if files < 4 {
+		t.Errorf("%d files: the test looks in the wrong place", files)
+	}
+	secret := sc.Secret()
+	base, err := hkdf.Key(sha256.New, secret[:], nil, "spark-go temporary files", sha256.Size)
+	if err != nil || !opens(t, base, secret[:]) {
+		t.Fatalf("the test looks for another key: %v", err)
+	}
+	everything := shown.String() + log()
+	for name, key := range map[string][]byte{"secret": secret[:], "key": base} {
+		for _, form := range []string{string(key), fmt.Sprintf("%x", key), fmt.Sprintf("%X", key), base64.RawStdEncoding.EncodeToString(key), base64.RawURLEncoding.EncodeToString(key), strings.Trim(fmt.Sprintf("%d", key), "[]")} {
+			if strings.Contains(everything, form) {
+				t.Errorf("the %s is shown as %q", name, form)
+			}
+		}
+	}
+}
+
+// opens says whether blocks are encrypted with keys made of base, where the application has this secret.
+func opens(t *testing.T, base, secret []byte) bool {
+	t.Helper()
+	key, err := seal.Derive(secret, 256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := key.NewWriter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := w.Seal(make([]byte, seal.Prefix+4), 0, nil)
+	own, err := hkdf.Expand(sha256.New, base, string(block[:16]), 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := aes.NewCipher(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gcm, err := cipher.NewGCM(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = gcm.Open(nil, append(slices.Clone(block[16:seal.Prefix]), 0, 0, 0, 0), block[seal.Prefix:], nil)
+	return err == nil
 }
 
 // Whatever an application puts into its directories, at any moment, is for its user alone, also where the user's files are for all by default.

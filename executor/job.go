@@ -26,6 +26,10 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	cfg.Location = c.Location
 	cfg.Outputs, cfg.Spills = c.Outputs, c.Spills
 	cfg.Fetcher = c.Fetcher
+	var err error
+	if cfg.Key, err = FileKey(c.Settings, c.Secret); err != nil {
+		return nil, err
+	}
 	b := newBroadcasts(c.Client, c.Settings[DriverBlocks])
 	cfg.Broadcasts = b
 	cfg.File = newFiles(c.Client, c.Settings[DriverBlocks], c.Spills.Sub("files")).get

@@ -15,6 +15,7 @@ import (
 	"github.com/spark-go/spark-go/rdd"
 	"github.com/spark-go/spark-go/shuffle"
 	"github.com/spark-go/spark-go/shuffle/disk"
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 // Config is what a Runner needs.
@@ -29,8 +30,9 @@ type Config struct {
 	MaxBytesInFlight int64
 	Fetcher          shuffle.Fetcher
 	Broadcasts       rdd.Broadcasts
-	BlockCompression string // of cached blocks on disk; empty means none
-	MaxResult        int64  // bytes of a task's result, which is not sent if it is larger; 0 means any number
+	Key              *seal.Key // what all that is written to disk is encrypted with; nil leaves it plain
+	BlockCompression string    // of cached blocks on disk; empty means none
+	MaxResult        int64     // bytes of a task's result, which is not sent if it is larger; 0 means any number
 	// File finds a shared file for a task; nil means that there are none.
 	File func(ctx context.Context, name string) (path string, err error)
 	// Report takes the end of each task. It is called from the tasks' goroutines.
@@ -234,7 +236,7 @@ func (r *Runner) run(ctx context.Context, st *stage, a *attempt) (res protocol.T
 	mem := r.memory.Task()
 	env := &shuffle.Env{
 		Location: r.cfg.Location, Outputs: r.cfg.Outputs, Spills: r.cfg.Spills.Sub("task-" + strconv.FormatInt(desc.ID, 10)), Memory: mem, Floor: floor(r.memory.Total()),
-		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
+		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, Key: r.cfg.Key, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
 		RowsSoFar: &a.shuffled, Partition: desc.Partition,
 	}
 	lent := &taskRuntime{ctx: ctx, id: desc.ID, runner: r, stage: st, env: env}

@@ -1,9 +1,18 @@
 package executor
 
 import (
+	"fmt"
 	"log/slog"
 	"strconv"
 	"time"
+
+	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/shuffle/seal"
+)
+
+const (
+	encryption  = "spark.io.encryption.enabled"
+	keySizeBits = "spark.io.encryption.keySizeBits"
 )
 
 // SettingKeys are the settings that an executor heeds. They reach it with sizes as numbers of bytes, and times as time.ParseDuration reads them.
@@ -11,6 +20,7 @@ var SettingKeys = []string{
 	"spark.memory.fraction", "spark.memory.storageFraction", "spark.shuffle.compress", "spark.shuffle.spill.compress", "spark.io.compression.codec",
 	"spark.reducer.maxSizeInFlight", "spark.rdd.compress", "spark.log.level", "spark.driver.maxResultSize",
 	"spark.task.reaper.enabled", "spark.task.reaper.pollingInterval", "spark.task.reaper.threadDump", "spark.task.reaper.killTimeout",
+	encryption, keySizeBits,
 }
 
 // SetLogLevel makes the default logger of this process as talkative as spark.log.level says: debug, info, warn or error. A program
@@ -45,6 +55,18 @@ func Settings(s map[string]string) Config {
 	c.Reaper.Interval, _ = time.ParseDuration(s["spark.task.reaper.pollingInterval"])
 	c.Reaper.Timeout, _ = time.ParseDuration(s["spark.task.reaper.killTimeout"])
 	return c
+}
+
+// FileKey is what the application with the given secret encrypts its temporary files with; nil if its settings do not ask for that.
+func FileKey(s map[string]string, secret protocol.Secret) (*seal.Key, error) {
+	if s[encryption] != "true" {
+		return nil, nil
+	}
+	bits, err := strconv.Atoi(s[keySizeBits])
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", keySizeBits, err)
+	}
+	return seal.Derive(secret[:], bits)
 }
 
 // Share is the part of a process's memory that its runner may use for execution and storage.

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 // blockKeeper computes a partition into the block store. The whole partition is computed before its first row goes on: a partly
@@ -62,8 +63,8 @@ func (k *blockKeeper) fill() (file string, err error) {
 	b := Block{Rows: k.rows.kept(), Memory: k.reserved}
 	if k.again != nil {
 		// What memory is given for outlives the keeper, and must not keep what the rows came from.
-		again, compress := k.again, k.compressor()
-		b.Write = func(rows any, file io.Writer) (int64, error) { return writeBlock(file, compress, again(rows)) }
+		again, compress, key := k.again, k.compressor(), k.task.ShuffleEnv().Key
+		b.Write = func(rows any, file io.Writer) (int64, error) { return writeBlock(file, compress, key, again(rows)) }
 		b.Spills = k.level == MemoryAndDisk
 	}
 	k.store.Put(k.dataset, k.partition, b)
@@ -103,7 +104,7 @@ func (k *blockKeeper) toDisk() (file string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("persist partition %d of dataset %d: %w", k.partition, k.dataset, err)
 	}
-	n, err := writeBlock(f, k.compressor(), k.rows)
+	n, err := writeBlock(f, k.compressor(), k.task.ShuffleEnv().Key, k.rows)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -138,19 +139,34 @@ func sealBlock(head, block []byte) uint32 {
 	return crc32.Update(crc32.Checksum(head[:4], castagnoli), castagnoli, block)
 }
 
+// sealedMagic is what a file of encrypted blocks begins with. A plain file cannot: it would be the length of a block of 1.6 GiB with a certain checksum.
+const sealedMagic = "sgsealed"
+
 // writeBlock writes rows to a file as codec blocks, each after its head, and returns the file's length. They are compressed, if compress
-// is not nil.
-func writeBlock(f io.Writer, compress *codec.Compressor, in encodedRows) (n int64, err error) {
+// is not nil, and then encrypted (package seal), each with its length, if key is not nil.
+func writeBlock(f io.Writer, compress *codec.Compressor, key *seal.Key, in encodedRows) (n int64, err error) {
 	w := bufio.NewWriterSize(f, 1<<18)
 	var buf, raw []byte
+	head := blockHead
+	var sealer *seal.Writer
+	if key != nil {
+		head += seal.Prefix
+		if sealer, err = key.NewWriter(); err != nil {
+			return 0, err
+		}
+		if _, err := w.WriteString(sealedMagic); err != nil {
+			return 0, err
+		}
+		n = int64(len(sealedMagic))
+	}
 	for {
 		var rows int
 		mark := uint32(0)
 		if compress == nil {
-			buf, rows, err = in.encode(append(buf[:0], make([]byte, blockHead)...))
+			buf, rows, err = in.encode(append(buf[:0], make([]byte, head)...))
 		} else if raw, rows, err = in.encode(raw[:0]); err == nil {
 			mark = compressed
-			buf, err = compress.Append(append(buf[:0], make([]byte, blockHead)...), raw)
+			buf, err = compress.Append(append(buf[:0], make([]byte, head)...), raw)
 		}
 		if err == io.EOF {
 			return n, w.Flush()
@@ -158,10 +174,17 @@ func writeBlock(f io.Writer, compress *codec.Compressor, in encodedRows) (n int6
 		if err != nil {
 			return 0, err
 		}
-		if len(buf)-blockHead > 1<<31-1 {
+		length := len(buf) - blockHead
+		if sealer != nil {
+			length = len(buf) - head + seal.Overhead
+		}
+		if length > 1<<31-1 {
 			return 0, fmt.Errorf("a batch of %d rows takes %d bytes", rows, len(buf))
 		}
-		binary.LittleEndian.PutUint32(buf, uint32(len(buf)-blockHead)|mark)
+		binary.LittleEndian.PutUint32(buf, uint32(length)|mark)
+		if sealer != nil {
+			buf = sealer.Seal(buf, blockHead, buf[:4])
+		}
 		binary.LittleEndian.PutUint32(buf[4:], sealBlock(buf, buf[blockHead:]))
 		n += int64(len(buf))
 		if _, err := w.Write(buf); err != nil {
@@ -251,8 +274,10 @@ type fileBlocks struct {
 	f    *os.File
 	r    *bufio.Reader
 	path string
-	size int64 // of the file
-	left int64 // bytes to read
+	size int64        // of the file
+	left int64        // bytes to read
+	from int64        // where the first block begins
+	seal *seal.Reader // nil if the blocks are plain, or only held against their checksums
 	buf  []byte
 	raw  []byte
 	held *Held // of large rows; nil if there are none
@@ -275,11 +300,25 @@ func (b *fileBlocks) book(n int64) {
 // openBlocks opens a file of blocks until the task ends.
 func openBlocks(t *Task, path string) (*fileBlocks, error) {
 	b, err := openFile(path)
-	if err == nil {
-		b.task = t
-		t.OnDone(func(bool) { b.f.Close() })
+	if err != nil {
+		return nil, err
 	}
-	return b, err
+	b.task = t
+	t.OnDone(func(bool) { b.f.Close() })
+	return b, b.unseal(t.ShuffleEnv().Key)
+}
+
+// unseal has the blocks decrypted. With a key they must be encrypted, and without one they must not: else somebody else wrote them.
+func (b *fileBlocks) unseal(key *seal.Key) error {
+	switch encrypted := b.from > 0; {
+	case encrypted && key == nil:
+		return fmt.Errorf("read block %s: it is encrypted, and this application has no key", b.path)
+	case !encrypted && key != nil && b.size > 0:
+		return fmt.Errorf("read block %s: it is not encrypted, and all are that this application writes", b.path)
+	case encrypted:
+		b.seal = key.NewReader()
+	}
+	return nil
 }
 
 func openFile(path string) (*fileBlocks, error) {
@@ -292,10 +331,16 @@ func openFile(path string) (*fileBlocks, error) {
 		f.Close()
 		return nil, err
 	}
-	return &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size(), left: fi.Size()}, nil
+	b := &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size()}
+	if magic, err := b.r.Peek(len(sealedMagic)); err == nil && string(magic) == sealedMagic {
+		b.from = int64(len(sealedMagic))
+		_, _ = b.r.Discard(len(sealedMagic)) // they are there
+	}
+	b.left = b.size - b.from
+	return b, nil
 }
 
-// CheckBlock holds the file of a kept partition, as Block.Write wrote it, against its checksums.
+// CheckBlock holds the file of a kept partition, as Block.Write wrote it, against its checksums. It takes no key for that.
 func CheckBlock(path string) error {
 	b, err := openFile(path)
 	if err != nil {
@@ -314,11 +359,11 @@ func CheckBlock(path string) error {
 
 // rewind starts again from the first block.
 func (b *fileBlocks) rewind() error {
-	if _, err := b.f.Seek(0, io.SeekStart); err != nil {
+	if _, err := b.f.Seek(b.from, io.SeekStart); err != nil {
 		return fmt.Errorf("read rows again: %w", err)
 	}
 	b.r.Reset(b.f)
-	b.left = b.size
+	b.left = b.size - b.from
 	return nil
 }
 
@@ -343,11 +388,17 @@ func (b *fileBlocks) next() ([]byte, error) {
 	if sealBlock(head[:], b.buf) != binary.LittleEndian.Uint32(head[4:]) {
 		return nil, fmt.Errorf("read block %s: %w", b.path, errDamagedBlock)
 	}
-	if length&compressed == 0 {
-		return b.buf, nil
+	block, err := b.buf, error(nil)
+	if b.seal != nil {
+		block, err = b.seal.Open(block, head[:4])
 	}
-	var err error
-	if b.raw, _, err = (codec.Compressor{}).Decode(b.raw[:0], b.buf); err != nil {
+	if err != nil {
+		return nil, fmt.Errorf("read block %s: %w", b.path, err)
+	}
+	if length&compressed == 0 || b.from > 0 && b.seal == nil {
+		return block, nil
+	}
+	if b.raw, _, err = (codec.Compressor{}).Decode(b.raw[:0], block); err != nil {
 		return nil, fmt.Errorf("read block %s: %w", b.path, err)
 	}
 	return b.raw, nil

@@ -140,7 +140,7 @@ func spillRest(t *Task, rest encodedRows) (*fileBlocks, error) {
 		return nil, err
 	}
 	t.OnDone(func(bool) { f.Remove() })
-	if _, err := writeBlock(f, nil, rest); err != nil {
+	if _, err := writeBlock(f, nil, t.ShuffleEnv().Key, rest); err != nil {
 		return nil, err
 	}
 	return openBlocks(t, f.Name())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 type sumInt struct{}
@@ -150,9 +151,18 @@ func BenchmarkWriteRead(b *testing.B) {
 		parts[i] = int32(uint64(in[i].Key) * 0x9E3779B97F4A7C15 >> 32 * partitions >> 32)
 	}
 	ctx := context.Background()
-	for _, compression := range []string{"none", "lz4", "zstd"} {
-		b.Run(compression, func(b *testing.B) {
-			env := &Env{Location: Location{Host: "h", Dir: b.TempDir()}, SpillDir: b.TempDir(), Compression: compression}
+	for _, c := range []struct {
+		name, compression string
+		bits              int // of the key; 0 for none
+	}{{"none", "none", 0}, {"none-aes128", "none", 128}, {"none-aes256", "none", 256}, {"lz4", "lz4", 0}, {"lz4-aes128", "lz4", 128}, {"lz4-aes256", "lz4", 256}, {"zstd", "zstd", 0}} {
+		b.Run(c.name, func(b *testing.B) {
+			env := &Env{Location: Location{Host: "h", Dir: b.TempDir()}, SpillDir: b.TempDir(), Compression: c.compression}
+			if c.bits > 0 {
+				var err error
+				if env.Key, err = seal.Derive([]byte("secret"), c.bits); err != nil {
+					b.Fatal(err)
+				}
+			}
 			var out Output
 			b.Run("write", func(b *testing.B) {
 				began := cpuTime()
@@ -300,20 +310,24 @@ func BenchmarkCommitSmall(b *testing.B) {
 	for i := range in {
 		parts[i] = int32(i % 8)
 	}
-	env := &Env{Location: Location{Host: "h", Dir: b.TempDir()}, SpillDir: b.TempDir()}
-	b.ReportAllocs()
 	attempt := int64(0)
-	for b.Loop() {
-		attempt++
-		w, err := NewWriter[Pair[int64, int64]](context.Background(), env, WriterID{1, 2, attempt}, 8)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := w.Write(in, parts); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := w.Commit(); err != nil {
-			b.Fatal(err)
-		}
+	for name, key := range map[string]*seal.Key{"plain": nil, "aes128": testKey(b, "secret")} {
+		b.Run(name, func(b *testing.B) {
+			env := &Env{Location: Location{Host: "h", Dir: b.TempDir()}, SpillDir: b.TempDir(), Key: key}
+			b.ReportAllocs()
+			for b.Loop() {
+				attempt++
+				w, err := NewWriter[Pair[int64, int64]](context.Background(), env, WriterID{1, 2, attempt}, 8)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := w.Write(in, parts); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := w.Commit(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"hash/crc32"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 // A block is a batch of rows as stored in map outputs and spills: a header and the encoded rows, compressed or not. The header
 // is, little endian: CRC-32C of all that follows, stored bytes, encoded bytes before compression, and rows with the compression
-// method in the top byte; four times uint32.
+// method in the top byte; four times uint32. Where the executor has a key the stored bytes are sealed (package seal), and what of the header
+// comes after the checksum with them.
 const (
 	blockHeader  = 16
 	blockBytes   = 256 << 10 // encoded bytes a block aims at: with its rows decoded it fits the second-level cache
@@ -20,6 +22,8 @@ const (
 
 	methodPlain byte = 0 // the encoded rows as they are
 	methodFrame byte = 1 // a frame of codec.Compressor
+	// methodSealed says that either is encrypted.
+	methodSealed byte = 2
 )
 
 // header is a decoded block header.
@@ -48,7 +52,7 @@ func (h header) check(follow int64) error {
 	if int64(h.stored) > follow {
 		return fmt.Errorf("%w: a block of %d bytes where %d are left", errCorrupt, h.stored, follow)
 	}
-	if h.method > methodFrame || h.rows == 0 || h.rows > blockMaxRows || h.raw > blockMaxRaw || h.stored > blockMaxRaw {
+	if h.method > methodFrame|methodSealed || h.rows == 0 || h.rows > blockMaxRows || h.raw > blockMaxRaw || h.stored > blockMaxRaw {
 		return fmt.Errorf("%w: a block of %d rows and %d bytes", errCorrupt, h.rows, h.raw)
 	}
 	return nil
@@ -63,12 +67,15 @@ type blockWriter struct {
 	// write: what is incompressible tends to stay so.
 	skip, poor int
 
+	key  *seal.Key    // nil if blocks are not encrypted
+	seal *seal.Writer // nil before the first block
+
 	sum  Sum   // of all blocks so far
 	part int32 // which the next block belongs to
 }
 
-// newBlockWriter returns a writer of blocks compressed with the named method.
-func newBlockWriter(compression string) (*blockWriter, error) {
+// newBlockWriter returns a writer of blocks compressed with the named method, and encrypted if there is a key.
+func newBlockWriter(compression string, key *seal.Key) (*blockWriter, error) {
 	if compression == "" {
 		compression = "lz4"
 	}
@@ -76,7 +83,15 @@ func newBlockWriter(compression string) (*blockWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shuffle: %w", err)
 	}
-	return &blockWriter{comp: comp}, nil
+	return &blockWriter{comp: comp, key: key}, nil
+}
+
+// head is how much of a block stands in front of its encoded rows.
+func (w *blockWriter) head() int {
+	if w.key == nil {
+		return blockHeader
+	}
+	return blockHeader + seal.Prefix
 }
 
 // codecOf returns the codec of rows that are shuffled.
@@ -111,8 +126,13 @@ func (w *blockWriter) append(dst []byte, rows codec.Rows) ([]byte, error) {
 	binary.LittleEndian.PutUint32(place[:], uint32(w.part))
 	binary.LittleEndian.PutUint32(place[4:], uint32(rows.Len()))
 	w.sum.Layout = crc32.Update(w.sum.Layout, castagnoli, place[:])
-	at := len(dst)
-	dst = append(dst, make([]byte, blockHeader)...)
+	if w.key != nil && w.seal == nil {
+		if w.seal, err = w.key.NewWriter(); err != nil {
+			return dst, fmt.Errorf("shuffle: encode rows: %w", err)
+		}
+	}
+	at, head := len(dst), w.head()
+	dst = append(dst, make([]byte, head)...)
 	method := methodPlain
 	if len(raw) < 128 {
 		dst = append(dst, raw...)
@@ -124,7 +144,7 @@ func (w *blockWriter) append(dst []byte, rows codec.Rows) ([]byte, error) {
 			return dst[:at], fmt.Errorf("shuffle: encode rows: %w", err)
 		}
 		method = methodFrame
-		if saved := len(raw) - (len(dst) - at - blockHeader); saved < len(raw)/4 {
+		if saved := len(raw) - (len(dst) - at - head); saved < len(raw)/4 {
 			w.poor = min(w.poor+1, 4)
 			w.skip = 1<<w.poor - 1
 		} else {
@@ -132,12 +152,21 @@ func (w *blockWriter) append(dst []byte, rows codec.Rows) ([]byte, error) {
 		}
 	}
 	b := dst[at:]
-	if len(b)-blockHeader > blockMaxRaw {
+	stored := len(b) - blockHeader
+	if w.key != nil {
+		stored = len(b) - head + seal.Overhead
+		method |= methodSealed
+	}
+	if stored > blockMaxRaw {
 		return dst[:at], fmt.Errorf("shuffle: encode a row of %d bytes: %d is the limit", len(raw), blockMaxRaw)
 	}
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-blockHeader))
+	binary.LittleEndian.PutUint32(b[4:], uint32(stored))
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(raw)))
 	binary.LittleEndian.PutUint32(b[12:], uint32(rows.Len())|uint32(method)<<24)
+	if w.key != nil {
+		dst = w.seal.Seal(dst, at+blockHeader, b[4:blockHeader])
+		b = dst[at:]
+	}
 	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
 	return dst, nil
 }
@@ -148,12 +177,18 @@ type blockReader[T any] struct {
 	blockBytesReader
 }
 
-func newBlockReader[T any]() (*blockReader[T], error) {
+// newBlockReader returns a reader of blocks that were encrypted with the key, or of plain ones if it is nil.
+func newBlockReader[T any](key *seal.Key) (*blockReader[T], error) {
 	c, err := codecOf[T]()
-	return &blockReader[T]{codec: c}, err
+	r := &blockReader[T]{codec: c}
+	if key != nil {
+		r.seal = key.NewReader()
+	}
+	return r, err
 }
 
-// decode appends the rows of one whole block to dst. The rows share nothing with block.
+// decode appends the rows of one whole block to dst. The rows share nothing with block. A block that is encrypted is decrypted in its place: it cannot
+// be decoded again.
 func (r *blockReader[T]) decode(dst []T, block []byte) ([]T, error) {
 	raw, err := r.open(block)
 	if err != nil {
@@ -168,15 +203,34 @@ func (r *blockReader[T]) decode(dst []T, block []byte) ([]T, error) {
 }
 
 // blockBytesReader is the part of a blockReader that does not know the rows' type.
-type blockBytesReader struct{ raw []byte }
+type blockBytesReader struct {
+	raw  []byte
+	seal *seal.Reader // nil if blocks are not encrypted
+}
+
+// errNotSealed keeps whoever can write to the disk from handing rows of his own to an application that encrypts its blocks.
+var errNotSealed = fmt.Errorf("%w: a block is not encrypted, and all are that this application writes", errCorrupt)
+
+// errSealed is that blocks come from an application with spark.io.encryption.enabled.
+var errSealed = fmt.Errorf("%w: a block is encrypted, and this application has no key", errCorrupt)
 
 // open returns the encoded rows of a block, valid until the next call.
 func (r *blockBytesReader) open(block []byte) ([]byte, error) {
 	h := parseHeader(block)
 	raw := block[blockHeader:]
-	if h.method == methodFrame {
+	var err error
+	switch sealed := h.method&methodSealed != 0; {
+	case sealed && r.seal == nil:
+		return nil, errSealed
+	case !sealed && r.seal != nil:
+		return nil, errNotSealed
+	case sealed:
+		if raw, err = r.seal.Open(raw, block[4:blockHeader]); err != nil {
+			return nil, fmt.Errorf("%w: %w", errCorrupt, err)
+		}
+	}
+	if h.method&methodFrame != 0 {
 		var rest []byte
-		var err error
 		raw, rest, err = codec.Compressor{}.Decode(r.raw[:0], raw)
 		if err != nil {
 			return nil, fmt.Errorf("%w: decompress block: %w", errCorrupt, err)

@@ -26,7 +26,7 @@ type cursor[T any] struct {
 func (s *Sorter[T]) merge(runs []extent, withMemory bool) (Stream[T], error) {
 	m := &merger[T]{order: s.order}
 	for _, at := range runs {
-		blocks, err := newBlockReader[T]()
+		blocks, err := newBlockReader[T](s.env.Key)
 		if err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ const (
 // The stream ends with ctx's cause when ctx is done. Dropping it unfinished is allowed: it implements io.Closer for those who
 // want its file closed before ctx ends.
 func Read[T any](ctx context.Context, env *Env, shuffleID int, outs []Output, start, end int) (Stream[T], error) {
-	blocks, err := newBlockReader[T]()
+	blocks, err := newBlockReader[T](env.Key)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 
 	"github.com/spark-go/spark-go/shuffle/disk"
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 // Pair is a keyed row.
@@ -147,14 +148,15 @@ type Env struct {
 	SpillDir string   // private to a task; removed with everything in it when the task ends
 	// Outputs and Spills are the directories of map outputs and spills where there may be more than one, instead of Location.Dir and SpillDir.
 	Outputs, Spills  *disk.Dirs
-	Memory           Memory   // nil means Unlimited
-	Floor            int64    // bytes that each structure may hold without asking Memory; 0 means 1 MiB
-	Compression      string   // of map outputs: "lz4" (default), "zstd" or "none"
-	SpillCompression string   // of spills: default "lz4"
-	MaxBytesInFlight int64    // fetched and not yet consumed, per reduce task; 0 means 48 MiB
-	Fetcher          Fetcher  // nil where every output is on this host
-	Metrics          *Metrics // nil if nobody counts
-	Partition        int      // that the task computes, for errors
+	Memory           Memory    // nil means Unlimited
+	Floor            int64     // bytes that each structure may hold without asking Memory; 0 means 1 MiB
+	Compression      string    // of map outputs: "lz4" (default), "zstd" or "none"
+	SpillCompression string    // of spills: default "lz4"
+	Key              *seal.Key // what map outputs and spills are encrypted with; nil leaves them plain
+	MaxBytesInFlight int64     // fetched and not yet consumed, per reduce task; 0 means 48 MiB
+	Fetcher          Fetcher   // nil where every output is on this host
+	Metrics          *Metrics  // nil if nobody counts
+	Partition        int       // that the task computes, for errors
 
 	RowsSoFar *atomic.Int64 // grows with Metrics.RowsRead, for other goroutines to look at; nil if none does
 }

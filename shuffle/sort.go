@@ -201,7 +201,7 @@ type runWriter[T any] struct {
 func (s *Sorter[T]) newRun(rowBytes int64) (*runWriter[T], error) {
 	if s.blocks == nil {
 		var err error
-		if s.blocks, err = newBlockWriter(s.env.SpillCompression); err != nil {
+		if s.blocks, err = newBlockWriter(s.env.SpillCompression, s.env.Key); err != nil {
 			return nil, err
 		}
 	}

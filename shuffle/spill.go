@@ -5,12 +5,14 @@ import (
 	"sync/atomic"
 
 	"github.com/spark-go/spark-go/shuffle/disk"
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 // spillFile is an append-only file of blocks among env's directories of spills. It is created by the first append and removed by close.
 type spillFile struct {
 	dirs    *disk.Dirs
-	name    string // what the file holds, for its name
+	name    string    // what the file holds, for its name
+	key     *seal.Key // of its blocks
 	metrics *Metrics
 	f       *disk.File
 	size    int64
@@ -22,7 +24,7 @@ type extent struct {
 }
 
 func newSpillFile(env *Env, name string) *spillFile {
-	return &spillFile{dirs: env.SpillDirs(), name: name, metrics: env.Metrics}
+	return &spillFile{dirs: env.SpillDirs(), name: name, key: env.Key, metrics: env.Metrics}
 }
 
 // append writes b, which holds the given number of rows, at the end of the file.

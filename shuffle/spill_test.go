@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/spark-go/spark-go/shuffle/codec"
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 // limited is a Memory of a fixed size. It notes what is not given back.
@@ -82,14 +83,15 @@ type setting struct {
 	memory Memory
 	floor  int64
 	spills bool
+	key    *seal.Key
 }
 
-func settings() []setting {
+func settings(t testing.TB) []setting {
 	return []setting{
-		{"unlimited", Unlimited{}, 1 << 20, false},
-		{"some", &limited{size: 1 << 20}, 64 << 10, false},
-		{"little", &limited{size: 256 << 10}, 64 << 10, true},
-		{"none", &limited{}, 64 << 10, true},
+		{"unlimited", Unlimited{}, 1 << 20, false, nil},
+		{"some", &limited{size: 1 << 20}, 64 << 10, false, nil},
+		{"little, encrypted", &limited{size: 256 << 10}, 64 << 10, true, testKey(t, "secret")},
+		{"none", &limited{}, 64 << 10, true, nil},
 	}
 }
 
@@ -97,11 +99,11 @@ func settings() []setting {
 func underAll(t *testing.T, wantSpill bool, f func(t *testing.T, env *Env) any) any {
 	t.Helper()
 	var want any
-	for _, s := range settings() {
+	for _, s := range settings(t) {
 		t.Run(s.name, func(t *testing.T) {
 			lowerFloor(t, s.floor)
 			metrics := &Metrics{}
-			env := &Env{SpillDir: t.TempDir(), Memory: s.memory, Metrics: metrics}
+			env := &Env{SpillDir: t.TempDir(), Memory: s.memory, Key: s.key, Metrics: metrics}
 			got := f(t, env)
 			if want == nil {
 				want = got
@@ -419,9 +421,11 @@ func TestStructuresCancel(t *testing.T) {
 }
 
 // A spill file that changes under the task is an error, never wrong rows.
-func TestDamagedSpill(t *testing.T) {
+func TestDamagedSpill(t *testing.T) { plainAndSealed(t, damagedSpill) }
+
+func damagedSpill(t *testing.T, key *seal.Key) {
 	lowerFloor(t, 64<<10)
-	env := &Env{SpillDir: t.TempDir(), Memory: &limited{}, SpillCompression: "none"}
+	env := &Env{SpillDir: t.TempDir(), Memory: &limited{}, SpillCompression: "none", Key: key}
 	damage := func() {
 		files, err := os.ReadDir(env.SpillDir)
 		if err != nil || len(files) != 1 {

@@ -26,7 +26,7 @@ func newSpillLog[K comparable, R any](k *keyed[K], kind int8) (*spillLog[R], err
 	if err != nil {
 		return nil, err
 	}
-	blocks, err := newBlockWriter(k.env.SpillCompression)
+	blocks, err := newBlockWriter(k.env.SpillCompression, k.env.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ type replay[R any] struct {
 }
 
 func newReplay[R any](spill *spillFile) (*replay[R], error) {
-	blocks, err := newBlockReader[R]()
+	blocks, err := newBlockReader[R](spill.key)
 	if err != nil {
 		return nil, err
 	}

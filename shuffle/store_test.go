@@ -5,11 +5,16 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 // A copy of a map output reads as the output does; what arrives changed, cut or too long for its sizes leaves nothing behind.
-func TestStoreOutput(t *testing.T) {
+func TestStoreOutput(t *testing.T) { plainAndSealed(t, storeOutput) }
+
+func storeOutput(t *testing.T, key *seal.Key) {
 	env := localEnv(t)
+	env.Key = key
 	id := WriterID{1, 0, 9}
 	out, want := writeMap(t, env, id, 4, 300)
 	good, err := os.ReadFile(DataFile(env.Location.Dir, id))

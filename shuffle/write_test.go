@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/spark-go/spark-go/shuffle/seal"
 )
 
 type textRow = Pair[string, int64]
@@ -322,9 +324,12 @@ func drainErr(env *Env, outs []Output, start, end int) ([]textRow, error) {
 }
 
 // Whatever byte of a file changes, a read gives what was written or a FetchError.
-func TestCorruption(t *testing.T) {
+func TestCorruption(t *testing.T) { plainAndSealed(t, corruption) }
+
+func corruption(t *testing.T, key *seal.Key) {
 	noLeaks(t)
 	env := localEnv(t)
+	env.Key = key
 	id := WriterID{1, 0, 9}
 	out, want := writeMap(t, env, id, 4, 300)
 	outs := []Output{out}
@@ -383,8 +388,11 @@ func TestCorruption(t *testing.T) {
 	}
 }
 
-func TestDamageInTransitIsFetchedAgain(t *testing.T) {
+func TestDamageInTransitIsFetchedAgain(t *testing.T) { plainAndSealed(t, damageInTransit) }
+
+func damageInTransit(t *testing.T, key *seal.Key) {
 	env := localEnv(t)
+	env.Key = key
 	env.Compression = "none"
 	lowerFloor(t, 64<<10)
 	out, want := writeMap(t, env, WriterID{1, 0, 9}, 2, 40_000)
@@ -513,8 +521,12 @@ func FuzzIndex(f *testing.F) {
 }
 
 func FuzzBlock(f *testing.F) {
-	for _, compression := range []string{"none", "lz4", "zstd"} {
-		w, err := newBlockWriter(compression)
+	key := testKey(f, "secret")
+	for i, compression := range []string{"none", "lz4", "zstd", "none", "lz4", "zstd"} {
+		w, err := newBlockWriter(compression, nil)
+		if i > 2 {
+			w, err = newBlockWriter(compression, key)
+		}
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -529,18 +541,20 @@ func FuzzBlock(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := newBlockReader[textRow]()
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Without the checksum, so that what it guards is fuzzed too.
-		for s := (&memorySource{buf: b}); ; {
-			block, err := s.next()
+		for _, key := range []*seal.Key{nil, key} {
+			r, err := newBlockReader[textRow](key)
 			if err != nil {
-				break
+				t.Fatal(err)
 			}
-			if rows, err := r.decode(nil, block); err == nil && len(rows) == 0 {
-				t.Error("a block without rows")
+			// Without the checksum, so that what it guards is fuzzed too.
+			for s := (&memorySource{buf: slices.Clone(b)}); ; {
+				block, err := s.next()
+				if err != nil {
+					break
+				}
+				if rows, err := r.decode(nil, block); err == nil && len(rows) == 0 {
+					t.Error("a block without rows")
+				}
 			}
 		}
 		open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }

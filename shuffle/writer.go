@@ -102,7 +102,7 @@ func NewWriter[T any](ctx context.Context, env *Env, id WriterID, partitions int
 	if err != nil {
 		return nil, err
 	}
-	blocks, err := newBlockWriter(env.Compression)
+	blocks, err := newBlockWriter(env.Compression, env.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (w *mapOutput) flush() error {
 	var chunk []byte
 	blockRows := int(min(max(blockBytes/w.rowSize, 1), blockMaxRows))
 	// Many outputs are small: what is made for one is no larger than it.
-	chunkBytes := int(min(int64(len(w.parts))*w.rowSize+int64(min(w.partitions, len(w.parts)))*(blockHeader+64), 2*blockBytes))
+	chunkBytes := int(min(int64(len(w.parts))*w.rowSize+int64(min(w.partitions, len(w.parts)))*int64(w.blocks.head()+64), 2*blockBytes))
 	from := uint32(0)
 	for p := range w.partitions {
 		to := w.starts[p]

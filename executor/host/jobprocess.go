@@ -132,7 +132,7 @@ func runSession(role *jobRole, newRunner NewRunner, started <-chan struct{}) err
 	defer client.Close()
 	dirs := disk.New(spec.DataDirs...)
 	if s.runner, err = newRunner(RunnerConfig{
-		Executor: spec.Executor, Host: spec.Host, Cores: spec.Cores, MemoryBytes: spec.Memory, Location: spec.Location, Fetcher: client,
+		Executor: spec.Executor, Host: spec.Host, Cores: spec.Cores, MemoryBytes: spec.Memory, Location: spec.Location, Secret: spec.Secret, Fetcher: client,
 		Client: client, Outputs: dirs.Sub(blockFolder), Spills: dirs.Sub(spec.Spills), Settings: accepted.Settings, Report: s.report,
 		AskCommit:  func(id int64) { _ = conn.Send(&protocol.CommitRequest{ID: id}) }, // without a connection the process ends
 		AskBarrier: func(m protocol.BarrierRequest) { _ = conn.Send(&m) },

@@ -49,6 +49,7 @@ type RunnerConfig struct {
 	Cores       int
 	MemoryBytes int64 // GOMEMLIMIT is set to it
 	Location    shuffle.Location
+	Secret      protocol.Secret // of the application
 	Fetcher     shuffle.Fetcher // the same as Client
 	Client      *blocks.Client
 	Outputs     *disk.Dirs        // of map outputs
