@@ -354,3 +354,22 @@ func TestCheckpointIsTakenOver(t *testing.T) {
 		t.Errorf("checkpoints lie in %q", files)
 	}
 }
+
+// Encrypted map outputs are not kept, since their key goes with the run, and the driver says so.
+func TestEncryptedOutputsAreNotKept(t *testing.T) {
+	for _, encrypted := range []bool{false, true} {
+		dir, log := t.TempDir(), logged(t)
+		sc := driver.New(driver.Master("local[2]"), driver.Name("kept"), driver.Set("spark.checkpoint.dir", dir), driver.Set("spark.io.encryption.enabled", fmt.Sprint(encrypted)))
+		if n, err := keyed(sc, 3000).Count(t.Context()); err != nil || n != 1000 {
+			t.Fatal(n, err)
+		}
+		broken(sc)
+		sc.Stop()
+		if kept := shuffleFiles(dir, ".data"); (len(kept) == 0) != encrypted {
+			t.Errorf("encrypted %v: kept are %v", encrypted, kept)
+		}
+		if strings.Contains(log(), "their key goes with this run") != encrypted {
+			t.Errorf("encrypted %v: the log has %s", encrypted, log())
+		}
+	}
+}
