@@ -174,9 +174,9 @@ func (s *Scheduler) endExclusions() {
 	}
 }
 
-// stuck says that a set wants slots, runs nothing, and takes none of the free ones.
+// stuck says that a set wants slots, runs nothing, and takes none of the free ones, though no gang has them kept.
 func (s *Scheduler) stuck(ts *taskSet) bool {
-	return ts.gang == nil && ts.pending > 0 && len(ts.running) == 0 && s.freeSlots > 0
+	return ts.gang == nil && ts.pending > 0 && len(ts.running) == 0 && s.freeSlots > 0 && !s.mustWait(ts)
 }
 
 // watchStuck starts and stops the clocks of sets that are barred from all free slots.
