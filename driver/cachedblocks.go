@@ -17,7 +17,10 @@ func (l *loop) updateBlocks(executor string, updates []protocol.BlockUpdate) {
 			holders = map[string]bool{}
 			l.blocks[u.ID] = holders
 		}
-		holders[executor] = true
+		if !holders[executor] {
+			holders[executor] = true
+			l.blockCame(&u)
+		}
 	}
 }
 
@@ -50,4 +53,5 @@ func (l *loop) forgetDataset(id int) {
 		}
 	}
 	l.voidCopies(protocol.Remove{Kind: protocol.RemoveDataset, ID: id})
+	l.forgetReplicas(id)
 }

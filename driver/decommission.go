@@ -74,7 +74,7 @@ type departures struct {
 
 	hosts  map[string]*departure
 	copies map[int64]*copying // under way
-	next   int64              // number of a copy
+	next   int64              // number of a copy, of these and those of replication
 	takers []*member          // who takes copies, by name; nil after a change among the executors
 	turn   int                // of the takers
 	homes  map[string]string  // the host of each executor there ever was: map outputs outlive executors
@@ -163,6 +163,8 @@ func (l *loop) decommission(executors []string, reason string) (ends []<-chan st
 			l.ctx.events.publish(ExecutorDecommissioned{Executor: name, Reason: reason})
 			l.handle(sched.ExecutorDecommissioned{Executor: name})
 			l.copiesLost(func(c *copying) bool { return c.to == m })
+			l.replicasLost(m)
+			l.copiesGone(l.replicatedOn(name))
 			l.ctx.backend.Decommission(name, reason)
 		}
 		ends = append(ends, m.leaves.ended)
@@ -274,8 +276,8 @@ func (l *loop) isAt(d *departure, c *cargo) bool {
 	return holders[d.executor]
 }
 
-// takerOf chooses the executor that copies something next; nil if there is none. They take turns, but none tries twice in a row if there are others.
-func (l *loop) takerOf(c *cargo) *member {
+// takers lists the executors that can take copies, by name.
+func (l *loop) takers() []*member {
 	d := &l.leaving
 	if d.takers == nil {
 		for _, name := range slices.Sorted(maps.Keys(l.members)) {
@@ -284,13 +286,38 @@ func (l *loop) takerOf(c *cargo) *member {
 			}
 		}
 	}
-	for range d.takers {
+	return d.takers
+}
+
+// takerOf chooses the executor that copies something next; nil if there is none. They take turns, but none tries twice in a row if there are others,
+// and none that gets it from another one.
+func (l *loop) takerOf(c *cargo) *member {
+	d, takers := &l.leaving, l.takers()
+	for range takers {
 		d.turn++
-		if m := d.takers[d.turn%len(d.takers)]; m.Executor != c.last || len(d.takers) == 1 {
+		if m := takers[d.turn%len(takers)]; (m.Executor != c.last || len(takers) == 1) && !l.gets(m, c) {
 			return m
 		}
 	}
 	return nil
+}
+
+// gets says whether a cached block is being copied to an executor.
+func (l *loop) gets(m *member, c *cargo) bool {
+	if c.output != nil {
+		return false
+	}
+	for _, other := range l.leaving.copies {
+		if other.to == m && other.output == nil && other.block == c.block {
+			return true
+		}
+	}
+	for _, other := range l.replicas.copies {
+		if other.to == m && other.block == c.block {
+			return true
+		}
+	}
+	return false
 }
 
 // move has an executor copy something.
@@ -310,6 +337,10 @@ func (l *loop) move(d *departure, c *cargo, to *member) {
 
 // copied takes the end of a copy.
 func (l *loop) copied(e cluster.Copied) {
+	if c := l.replicas.copies[e.ID]; c != nil {
+		l.replicated(c, e)
+		return
+	}
 	c := l.leaving.copies[e.ID]
 	if c == nil {
 		return
@@ -375,6 +406,7 @@ func (l *loop) release(d *departure, why string) {
 
 // memberLost notes that an executor has ended. Its host may go on, and serve map outputs.
 func (l *loop) memberLost(executor string) {
+	l.replicasLost(l.members[executor])
 	delete(l.members, executor)
 	l.leaving.takers = nil
 	l.copiesLost(func(c *copying) bool { return c.to.Executor == executor && c.output == nil })

@@ -103,31 +103,7 @@ func (d *diary) idleAfterwards(t *testing.T, executor string) {
 // hostOf is the number of the process of an executor's host: the parent of the processes that run its tasks.
 func hostOf(t *testing.T, sc *driver.Context, d *diary, executor string) int {
 	t.Helper()
-	for range 100 {
-		pids, err := rdd.Map(rdd.Range(sc, 0, 4, 1, 4), func(int64) int {
-			time.Sleep(10 * time.Millisecond)
-			return os.Getppid()
-		}).Collect(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid := 0
-		d.each(func(e driver.Event) {
-			switch e := e.(type) {
-			case driver.JobStarted: // of the last job alone
-				pid = 0
-			case driver.TaskEnded:
-				if e.Accepted && e.Executor == executor && len(pids) > e.Partition {
-					pid = pids[e.Partition]
-				}
-			}
-		})
-		if pid != 0 {
-			return pid
-		}
-	}
-	t.Fatalf("executor %s gets no task", executor)
-	return 0
+	return processOf(t, sc, d, executor, true)
 }
 
 // Map outputs of a decommissioned executor move to another one: no map task runs again, whether hosts share a disk or not, and whoever asked for it. No

@@ -96,6 +96,13 @@ type RolledBack struct {
 	Jobs               []int  // that fail, since a part of their result was handed on already
 }
 
+// BlockReplicated says that a cached block of a dataset that is kept on two executors was copied from one to the other; Error says why not, if it was not.
+type BlockReplicated struct {
+	Dataset, Partition int
+	From, To           string // executors
+	Error              string
+}
+
 // ExecutorAdded is an executor's arrival.
 type ExecutorAdded struct {
 	Executor, Host string
@@ -116,6 +123,7 @@ func (TaskStarted) event()            {}
 func (TaskEnded) event()              {}
 func (OutputChanged) event()          {}
 func (RolledBack) event()             {}
+func (BlockReplicated) event()        {}
 func (ExecutorAdded) event()          {}
 func (ExecutorDecommissioned) event() {}
 func (ExecutorRemoved) event()        {}

@@ -50,8 +50,10 @@ func (l *loop) launch(a sched.LaunchTask) {
 	l.tasks[int64(a.Task)] = &taskState{stage: a.Stage}
 	err := st.failed
 	var splits []byte
+	var replicas []protocol.Replica
 	if err == nil {
 		err = guarded(func() (err error) {
+			replicas = l.replicasFor(st, a.Executor, a.Partition)
 			splits, err = st.program.Splits(a.Partition)
 			return err
 		})
@@ -78,7 +80,7 @@ func (l *loop) launch(a sched.LaunchTask) {
 	if _, ok := l.launches[a.Executor]; !ok {
 		l.order = append(l.order, a.Executor)
 	}
-	l.launches[a.Executor] = append(l.launches[a.Executor], protocol.TaskDesc{ID: int64(a.Task), Stage: key, Partition: a.Partition, Attempt: a.Attempt, Splits: splits})
+	l.launches[a.Executor] = append(l.launches[a.Executor], protocol.TaskDesc{ID: int64(a.Task), Stage: key, Partition: a.Partition, Attempt: a.Attempt, Splits: splits, Replicas: replicas})
 	l.ctx.events.publish(TaskStarted{Task: int64(a.Task), Stage: a.Stage, StageAttempt: a.StageAttempt, Partition: a.Partition, Attempt: a.Attempt, Executor: a.Executor, Locality: a.Locality.String(), Speculative: a.Speculative})
 }
 

@@ -43,6 +43,7 @@ type loop struct {
 	updates  map[int]stageUpdates                  // of stages that have not completed
 	members  map[string]*member                    // the live executors
 	leaving  departures
+	replicas replication
 
 	wantsProgress bool // heartbeats go to the scheduler
 
@@ -75,7 +76,7 @@ func newLoop(c *Context, set sched.Settings) *loop {
 		ctx: c, queue: queue{wake: make(chan struct{}, 1)}, now: time.Now, sched: sched.New(set), jobs: map[int]*job{}, stages: map[int]*stageState{}, resultOf: map[int]*job{},
 		tasks: map[int64]*taskState{}, ready: map[string]map[protocol.StageKey]bool{}, launches: map[string][]protocol.TaskDesc{},
 		blocks: map[protocol.BlockID]map[string]bool{}, updates: map[int]stageUpdates{}, redact: c.conf.Redactor(),
-		kept: map[int]weak.Pointer[rdd.Node]{}, members: map[string]*member{}, leaving: newDepartures(c.conf), maxGather: set.Barrier.MaxGather,
+		kept: map[int]weak.Pointer[rdd.Node]{}, members: map[string]*member{}, leaving: newDepartures(c.conf), replicas: newReplication(c.conf), maxGather: set.Barrier.MaxGather,
 		wantsProgress: set.Speculation.Enabled && set.Speculation.Efficiency,
 	}
 }
@@ -108,6 +109,7 @@ func (l *loop) run() {
 func (l *loop) wake() {
 	l.handle(sched.Tick{})
 	l.depart()
+	l.replicate()
 	l.flush()
 }
 
@@ -129,6 +131,7 @@ func (l *loop) drain() (some, stopped bool) {
 		l.take(item)
 	}
 	l.depart()
+	l.replicate()
 	l.flush()
 	return true, false
 }
@@ -157,16 +160,19 @@ func (l *loop) take(item any) {
 		}
 		l.lost = v.err
 	case sched.ExecutorLost:
+		held := l.replicatedOn(v.Executor)
 		l.forgetExecutor(v.Executor)
 		l.ctx.events.publish(ExecutorRemoved{Executor: v.Executor, Reason: fmt.Sprint(v.Reason)})
 		l.handle(v)
 		l.memberLost(v.Executor)
+		l.copiesGone(held)
 	case sched.HostLost:
 		l.handle(v)
 		l.hostLost(v.Host)
 	case cluster.ExecutorAdded:
 		l.members[v.Executor], l.leaving.takers = &member{ExecutorAdded: v}, nil
 		l.leaving.homes[v.Executor] = v.Host
+		l.replicas.executorCame()
 		l.ctx.events.publish(ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
 		l.handle(sched.ExecutorAdded{Executor: v.Executor, Host: v.Host, Cores: v.Cores})
 	case cluster.DecommissionAsked:

@@ -24,19 +24,20 @@ func (l *loop) prefer(s *plan.Stage, partition int) (places []sched.Place) {
 }
 
 func (l *loop) places(st *stageState, partition int) []sched.Place {
-	for _, b := range st.program.Persisted(partition) {
-		holders := l.blocks[protocol.BlockID{Dataset: b[0], Partition: b[1]}]
-		if len(holders) == 0 {
-			continue
+	var places []sched.Place
+	st.program.Persisted(partition, func(dataset, partition int) bool {
+		if places != nil {
+			return true
 		}
-		var places []sched.Place
-		for e := range holders {
+		for e := range l.blocks[protocol.BlockID{Dataset: dataset, Partition: partition}] {
 			places = append(places, sched.Place{Executor: e})
 		}
+		return places != nil
+	})
+	if places != nil {
 		slices.SortFunc(places, func(a, b sched.Place) int { return strings.Compare(a.Executor, b.Executor) })
 		return places
 	}
-	var places []sched.Place
 	for _, h := range st.program.Preferred(partition) {
 		places = append(places, sched.Place{Host: h})
 	}

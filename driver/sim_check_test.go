@@ -144,6 +144,11 @@ func (s *simulation) merge(update []byte) error {
 // watch holds the driver's events against what is known.
 func (s *simulation) watch(e Event) {
 	switch e := e.(type) {
+	case BlockReplicated:
+		s.w.logf("driver: block %d of dataset %d from %s to %s: %s", e.Partition, e.Dataset, e.From, e.To, e.Error)
+		if e.Error != "" {
+			s.mayBeShort[protocol.BlockID{Dataset: e.Dataset, Partition: e.Partition}] = true
+		}
 	case ExecutorAdded:
 		s.w.logf("driver: executor %s on %s", e.Executor, e.Host)
 	case ExecutorDecommissioned:
@@ -281,6 +286,15 @@ func (s *simulation) leaks() error {
 	}
 	if len(l.leaving.hosts)+len(l.leaving.copies) > 0 {
 		return fmt.Errorf("%d decommissioned hosts do not leave, with %d copies under way", len(l.leaving.hosts), len(l.leaving.copies))
+	}
+	if n := len(l.replicas.copies) + len(l.replicas.queue); n > 0 {
+		return fmt.Errorf("%d copies of cached blocks are not made", n)
+	}
+	for id := range l.blocks {
+		want := min(l.replicas.levels[id.Dataset].Replication(), len(l.takers()))
+		if n := len(l.staying(id)); n > 0 && n < want && !s.mayBeShort[id] {
+			return fmt.Errorf("block %v is on %d of %d executors", id, n, len(l.takers()))
+		}
 	}
 	for name, has := range l.ready {
 		if len(has) > 0 || s.lost[name] {

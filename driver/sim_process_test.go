@@ -239,10 +239,14 @@ func (x *simExec) copyBlock(m *protocol.Copy) {
 		return func() {
 			if x.blocks[m.Block] == nil {
 				x.blocks[m.Block] = kept
-				x.link.send(&protocol.BlockUpdates{Updates: append(x.updates, protocol.BlockUpdate{ID: m.Block, Disk: 1})})
+				x.link.send(&protocol.BlockUpdates{Updates: append(x.updates, protocol.BlockUpdate{ID: m.Block, Disk: 1, Level: m.Level})})
 				x.updates = nil
 			}
-			x.s.tally.movedBlocks++
+			if m.Level > 0 {
+				x.s.tally.replicated++
+			} else {
+				x.s.tally.movedBlocks++
+			}
 		}, ok
 	})
 }
@@ -371,6 +375,7 @@ func (x *simExec) evict() {
 	id := ids[x.rng.IntN(len(ids))]
 	delete(x.blocks, id)
 	x.s.tally.evicted++
+	x.s.mayBeShort[id] = true
 	x.updates = append(x.updates, protocol.BlockUpdate{ID: id})
 	if x.rng.IntN(2) == 0 {
 		x.link.send(&protocol.BlockUpdates{Updates: x.updates})

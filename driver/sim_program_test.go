@@ -41,9 +41,10 @@ func (p *simProgram) persisted(partition int) (ids []protocol.BlockID) {
 	if p.s.caches == 0 {
 		return nil
 	}
-	for _, b := range p.program.Persisted(partition) {
-		ids = append(ids, protocol.BlockID{Dataset: b[0], Partition: b[1]})
-	}
+	p.program.Persisted(partition, func(dataset, partition int) bool {
+		ids = append(ids, protocol.BlockID{Dataset: dataset, Partition: partition})
+		return true
+	})
 	return ids
 }
 
@@ -157,7 +158,7 @@ func (s *simulation) describe(rng *rand.Rand) {
 			d = rdd.PartitionBy(rdd.MapPartitionsWithBarrier(d, simMeet), rdd.Partitioner[int64](rdd.HashPartitioner[int64]{N: n}))
 		}
 		if (rng.IntN(5) == 0 || eager != nil && eager.IntN(2) == 0) && barriers == nil { // tasks that find a cached block do not come to the barrier, and then others need not
-			d = d.Persist(rdd.MemoryOnly)
+			d = d.Persist([]rdd.StorageLevel{rdd.MemoryOnly, rdd.MemoryOnly2}[s.w.seed%2])
 			s.caches++
 		}
 		all = append(all, d)

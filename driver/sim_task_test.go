@@ -2,6 +2,7 @@ package driver
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 	"time"
 
@@ -66,12 +67,29 @@ func (t *simTask) read() {
 			t.values[in] = v
 		}
 	}
+	for _, b := range t.Replicas {
+		if x.blocks[b.ID] == nil {
+			t.readReplica(b)
+		}
+	}
 	for _, in := range t.prog.reads(t.Partition) {
 		if _, ok := t.values[in]; !ok && !slices.Contains(t.reads, in) {
 			t.reads = append(t.reads, in)
 		}
 	}
 	t.next()
+}
+
+// readReplica takes what another executor keeps, if that is there and can be reached.
+func (t *simTask) readReplica(b protocol.Replica) {
+	x := t.exec
+	for _, h := range x.s.hosts {
+		if from := h.exec; from != nil && from.alive && slices.Contains(b.Addrs, from.name) && !x.s.w.isCut(x.machine, from.machine) && from.blocks[b.ID] != nil {
+			maps.Copy(t.values, from.blocks[b.ID])
+			x.s.tally.readElsewhere++
+			return
+		}
+	}
 }
 
 func (t *simTask) next() {
@@ -290,7 +308,7 @@ func (t *simTask) succeed() {
 				kept[in] = t.values[in]
 			}
 			x.blocks[b] = kept
-			x.updates = append(x.updates, protocol.BlockUpdate{ID: b, Memory: 1})
+			x.updates = append(x.updates, protocol.BlockUpdate{ID: b, Memory: 1, Level: uint8(x.s.nodes[b.Dataset].Level())})
 		}
 	}
 	x.s.ended[t.ID] = protocol.Succeeded

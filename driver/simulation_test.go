@@ -49,6 +49,7 @@ var simRegressions = []uint64{
 //   - Tasks of a barrier stage are launched together, pass barriers together, and count together or not at all.
 //   - One attempt of a task may publish; a job that succeeds has published every partition.
 //   - When all jobs have ended nothing of them is left in the driver.
+//   - When the trouble has ended, cached blocks that are kept on two executors are on two, but for those that were evicted or could not be copied.
 //
 // SPARK_GO_SEED=n plays one seed and shows everything that happened.
 func TestSimulatedCluster(t *testing.T) {
@@ -128,7 +129,7 @@ func quiet(t testing.TB) {
 
 // simTally counts what happened.
 type simTally struct {
-	jobs, succeeded, failed, cancelled, tasks, failures, fetches, exits, hosts, cuts, stops, breaks, deleted, evicted, duplicates, denied, lost, returned, copies, resubmitted, told, movedOutputs, movedBlocks int
+	jobs, succeeded, failed, cancelled, tasks, failures, fetches, exits, hosts, cuts, stops, breaks, deleted, evicted, duplicates, denied, lost, returned, copies, resubmitted, told, movedOutputs, movedBlocks, replicated, readElsewhere int
 
 	changed, rolledBack, broken int
 
@@ -176,6 +177,8 @@ func (a *simTally) fields() []simCount {
 		{"jobs that cannot be rolled back", &a.broken},
 		{"passed barriers", &a.barriers},
 		{"jobs with too few slots", &a.narrow},
+		{"second copies of cached blocks", &a.replicated},
+		{"cached blocks read from other executors", &a.readElsewhere},
 	}
 }
 
@@ -253,6 +256,7 @@ type simulation struct {
 	arrived         map[barrierKey]int        // tasks
 	started, counts map[protocol.StageKey]int // tasks that were launched, and those that count
 	written         map[uint64]int            // by update: how often the output of its map task was taken
+	mayBeShort      map[protocol.BlockID]bool // cached blocks of which a copy was evicted, or could not be made
 	tally           simTally
 }
 
@@ -262,7 +266,7 @@ func emptySimulation(seed uint64) *simulation {
 	return &simulation{
 		w: w, rng: w.rng, hostByID: map[string]*simHost{}, programs: map[protocol.StageKey]*simProgram{}, jobs: map[int]*simJob{},
 		ended: map[int64]protocol.Outcome{}, died: map[int64]bool{}, published: map[int64]bool{}, placeOf: map[int64][2]int{}, holders: map[[2]int]int64{}, lost: map[string]bool{}, leaving: map[string]bool{}, active: map[int]int{},
-		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, written: map[uint64]int{}, changes: rand.New(rand.NewPCG(seed, 4)), made: map[int64]simRows{}, arrived: map[barrierKey]int{}, started: map[protocol.StageKey]int{}, counts: map[protocol.StageKey]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
+		counted: map[[3]int]int{}, unread: map[int]int{}, shuffled: map[uint64]int{}, written: map[uint64]int{}, changes: rand.New(rand.NewPCG(seed, 4)), made: map[int64]simRows{}, mayBeShort: map[protocol.BlockID]bool{}, arrived: map[barrierKey]int{}, started: map[protocol.StageKey]int{}, counts: map[protocol.StageKey]int{}, heartbeat: time.Second, timeout: 6 * time.Second, wakeAt: -1,
 		set: sched.Defaults(),
 	}
 }

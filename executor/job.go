@@ -3,7 +3,6 @@ package executor
 import (
 	"time"
 
-	"github.com/spark-go/spark-go/executor/blocks"
 	"github.com/spark-go/spark-go/executor/host"
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/io/filesys"
@@ -13,7 +12,6 @@ import (
 type jobRunner struct {
 	*Runner
 	broadcasts *broadcasts
-	client     *blocks.Client
 }
 
 // NewJobRunner makes the runner of a job process: what driver.New gives to host.MaybeServe.
@@ -33,6 +31,7 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 	b := newBroadcasts(c.Client, c.Settings[DriverBlocks])
 	cfg.Broadcasts = b
 	cfg.File = newFiles(c.Client, c.Settings[DriverBlocks], c.Spills.Sub("files")).get
+	cfg.OpenBlock = c.Client.Open
 	cfg.Report = c.Report
 	cfg.Updates = c.Updates
 	cfg.AskCommit = c.AskCommit
@@ -43,7 +42,7 @@ func NewJobRunner(c host.RunnerConfig) (host.Runner, error) {
 		return nil, err
 	}
 	r.memory.watchHeap(c.MemoryBytes)
-	return &jobRunner{r, b, c.Client}, nil
+	return &jobRunner{r, b}, nil
 }
 
 // Remove forgets a stage attempt, the blocks of a dataset, or a broadcast.

@@ -1,20 +1,25 @@
 package executor
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spark-go/spark-go/executor/protocol"
 	"github.com/spark-go/spark-go/rdd"
+	"github.com/spark-go/spark-go/shuffle/disk"
 )
 
-// A cached partition travels from an executor that is decommissioned to another one as the named block "rdd/DATASET/PARTITION": the file that it is, or
-// would be if it were put on disk, with a checksum on each piece.
+// A cached partition travels from one executor to another one as the named block "rdd/DATASET/PARTITION": the file that it is, or would be if it were
+// put on disk, with a checksum on each piece. It does when its executor is decommissioned, when a second copy is to be kept, and when a task reads it
+// elsewhere.
 
 const blockPrefix = "rdd/"
 
@@ -46,6 +51,9 @@ func (s *Store) open(id protocol.BlockID) (io.ReadCloser, int64, error) {
 	if !ok || b.File == "" && b.Write == nil {
 		return nil, 0, fmt.Errorf("cached block %d of dataset %d: %w", id.Partition, id.Dataset, fs.ErrNotExist)
 	}
+	if rows, ok := b.Rows.(rdd.EncodedRows); ok {
+		return io.NopCloser(bytes.NewReader(rows)), int64(len(rows)), nil
+	}
 	if b.File == "" {
 		f, err := s.Create(id.Dataset, id.Partition)
 		if err != nil {
@@ -64,16 +72,66 @@ func (s *Store) open(id protocol.BlockID) (io.ReadCloser, int64, error) {
 	return f, b.Disk, nil
 }
 
-// CopyBlock implements host.BlockCopier: it keeps a cached partition that another executor has, on disk at first.
-func (j *jobRunner) CopyBlock(ctx context.Context, id protocol.BlockID, addr string) error {
+// CopyBlock implements host.BlockCopier: it keeps a cached partition that another executor has.
+func (j *jobRunner) CopyBlock(ctx context.Context, id protocol.BlockID, addr string, level uint8) error {
 	if _, ok := j.store.Get(id.Dataset, id.Partition); ok {
 		return nil
 	}
-	f, err := j.store.Create(id.Dataset, id.Partition)
+	if err := j.store.copyFrom(ctx, j.cfg.OpenBlock, addr, id, rdd.StorageLevel(level)); err != nil {
+		return fmt.Errorf("copy cached block %d of dataset %d: %w", id.Partition, id.Dataset, err)
+	}
+	j.reportBlocks()
+	return nil
+}
+
+// errNoRoom says that a copy is not kept because no memory is left for it.
+var errNoRoom = errors.New("there is no room in memory for it")
+
+// copyFrom keeps a copy of a partition: in memory as bytes if it is to be there and there is room, else on disk.
+func (s *Store) copyFrom(ctx context.Context, open openBlock, addr string, id protocol.BlockID, level rdd.StorageLevel) error {
+	r, n, err := open(ctx, addr, blockName(id))
 	if err != nil {
 		return err
 	}
-	n, err := j.download(ctx, addr, blockName(id), f)
+	defer r.Close()
+	if level.UseMemory() {
+		if s.Reserve(id.Dataset, n) {
+			return s.copyToMemory(r, n, id, level)
+		}
+		if !level.UseDisk() {
+			return errNoRoom
+		}
+	}
+	f, err := s.Create(id.Dataset, id.Partition)
+	if err != nil {
+		return err
+	}
+	if err := writeCopy(f, r); err != nil {
+		return err
+	}
+	s.Put(id.Dataset, id.Partition, rdd.Block{File: f.Name(), Disk: n, Level: level})
+	return nil
+}
+
+// copyToMemory reads the n bytes of a copy, for which memory was reserved.
+func (s *Store) copyToMemory(r io.Reader, n int64, id protocol.BlockID, level rdd.StorageLevel) error {
+	rows := make(rdd.EncodedRows, n)
+	_, err := io.ReadFull(r, rows)
+	var b rdd.Block
+	if err == nil {
+		b, err = rdd.NewEncodedBlock(rows, level)
+	}
+	if err != nil {
+		s.Unreserve(n)
+		return err
+	}
+	s.Put(id.Dataset, id.Partition, b)
+	return nil
+}
+
+// writeCopy writes a copy to a file, which it closes, and holds it against its checksums. After an error the file is gone.
+func writeCopy(f *disk.File, r io.Reader) error {
+	_, err := io.Copy(f, r)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -82,20 +140,52 @@ func (j *jobRunner) CopyBlock(ctx context.Context, id protocol.BlockID, addr str
 	}
 	if err != nil {
 		f.Remove()
-		return fmt.Errorf("copy cached block %d of dataset %d: %w", id.Partition, id.Dataset, err)
 	}
-	j.store.Put(id.Dataset, id.Partition, rdd.Block{File: f.Name(), Disk: n})
-	j.reportBlocks()
-	return nil
+	return err
 }
 
-func (j *jobRunner) download(ctx context.Context, addr, name string, to io.Writer) (n int64, err error) {
-	r, _, err := j.client.Open(ctx, addr, name)
+// openBlock opens a named block of the server at an address: blocks.Client.Open.
+type openBlock = func(ctx context.Context, addr, name string) (io.ReadCloser, int64, error)
+
+// replica is a partition that other executors keep, and where this task has put its copy.
+type replica struct {
+	addrs []string // to be asked
+	path  string
+}
+
+// Replica implements rdd.ReplicaRuntime: it asks those that the driver named when it launched the task, each once, until one has it.
+func (t *taskRuntime) Replica(dataset, partition int) string {
+	id := protocol.BlockID{Dataset: dataset, Partition: partition}
+	b := t.replicas[id]
+	if b == nil || t.runner.cfg.OpenBlock == nil {
+		return ""
+	}
+	for b.path == "" && len(b.addrs) > 0 && t.ctx.Err() == nil {
+		addr := b.addrs[0]
+		b.addrs = b.addrs[1:]
+		path, err := t.fetchReplica(addr, id)
+		if err != nil && t.ctx.Err() == nil {
+			slog.Warn("a cached block cannot be read from another executor", "dataset", dataset, "partition", partition, "from", addr, "error", err)
+		}
+		b.path = path
+	}
+	return b.path
+}
+
+func (t *taskRuntime) fetchReplica(addr string, id protocol.BlockID) (path string, err error) {
+	r, _, err := t.runner.cfg.OpenBlock(t.ctx, addr, blockName(id))
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	defer r.Close()
-	return io.Copy(to, r)
+	f, err := t.env.Spills.Create("cached block", fmt.Sprintf("rdd_%d_%d", id.Dataset, id.Partition))
+	if err != nil {
+		return "", err
+	}
+	if err := writeCopy(f, r); err != nil {
+		return "", err
+	}
+	return f.Name(), nil
 }
 
 // reportBlocks tells the driver at once of the blocks that came or went.

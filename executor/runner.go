@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"strconv"
@@ -35,6 +36,8 @@ type Config struct {
 	MaxResult        int64     // bytes of a task's result, which is not sent if it is larger; 0 means any number
 	// File finds a shared file for a task; nil means that there are none.
 	File func(ctx context.Context, name string) (path string, err error)
+	// OpenBlock opens a cached block of another executor, as blocks.Client.Open does; nil means that there are no others.
+	OpenBlock func(ctx context.Context, addr, name string) (io.ReadCloser, int64, error)
 	// Report takes the end of each task. It is called from the tasks' goroutines.
 	Report func(protocol.TaskResult)
 	// AskCommit asks the driver whether a task may publish its output; Runner.AnswerCommit takes the answer. nil allows it.
@@ -239,7 +242,10 @@ func (r *Runner) run(ctx context.Context, st *stage, a *attempt) (res protocol.T
 		Compression: r.cfg.Compression, SpillCompression: r.cfg.SpillCompression, Key: r.cfg.Key, MaxBytesInFlight: r.cfg.MaxBytesInFlight, Fetcher: r.cfg.Fetcher, Metrics: &res.Metrics.Shuffle,
 		RowsSoFar: &a.shuffled, Partition: desc.Partition,
 	}
-	lent := &taskRuntime{ctx: ctx, id: desc.ID, runner: r, stage: st, env: env}
+	lent := &taskRuntime{ctx: ctx, id: desc.ID, runner: r, stage: st, env: env, replicas: map[protocol.BlockID]*replica{}}
+	for _, b := range desc.Replicas {
+		lent.replicas[b.ID] = &replica{addrs: b.Addrs}
+	}
 	var task *rdd.Task
 	err := func() (err error) {
 		defer func() {
@@ -360,6 +366,8 @@ type taskRuntime struct {
 	runner *Runner
 	stage  *stage
 	env    *shuffle.Env
+
+	replicas map[protocol.BlockID]*replica // cached partitions that other executors keep
 }
 
 func (t *taskRuntime) Blocks() rdd.BlockStore { return t.runner.store }

@@ -44,21 +44,30 @@ func NewStore(memory *Memory, dirs *disk.Dirs, changed func(protocol.BlockUpdate
 // Get returns a cached partition.
 func (s *Store) Get(dataset, partition int) (rdd.Block, bool) {
 	id := protocol.BlockID{Dataset: dataset, Partition: partition}
+	b, ok, lost := s.get(id)
+	if lost {
+		s.changed(protocol.BlockUpdate{ID: id})
+	}
+	return b, ok
+}
+
+// get also says whether the partition was just found to be lost.
+func (s *Store) get(id protocol.BlockID) (b rdd.Block, ok, lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.blocks[id]
 	if !ok {
-		return rdd.Block{}, false
+		return rdd.Block{}, false, false
 	}
 	s.recent.MoveToFront(e.place)
 	if e.block.Rows == nil {
 		// A file that somebody deleted is as good as a block that was never kept.
 		if fi, err := os.Stat(e.block.File); err != nil || fi.Size() != e.block.Disk {
 			s.drop(e)
-			return rdd.Block{}, false
+			return rdd.Block{}, false, true
 		}
 	}
-	return e.block, true
+	return e.block, true, false
 }
 
 // Compression implements rdd.CompressedStore.
@@ -100,7 +109,7 @@ func (s *Store) Put(dataset, partition int, b rdd.Block) {
 // present is the update for a block that is kept. One without rows counts as a byte: no bytes would mean that it is gone, and tasks
 // would look for it where it is not.
 func present(id protocol.BlockID, b rdd.Block) protocol.BlockUpdate {
-	u := protocol.BlockUpdate{ID: id, Memory: b.Memory, Disk: b.Disk}
+	u := protocol.BlockUpdate{ID: id, Memory: b.Memory, Disk: b.Disk, Level: uint8(b.Level)}
 	if u.Memory == 0 && u.Disk == 0 {
 		u.Memory = 1
 	}
@@ -127,7 +136,7 @@ func (s *Store) Remove(dataset int) {
 	}
 }
 
-// Drop forgets a partition whose file cannot be read.
+// Drop forgets a partition that cannot be read.
 func (s *Store) Drop(dataset, partition int, file string) {
 	s.mu.Lock()
 	e, ok := s.blocks[protocol.BlockID{Dataset: dataset, Partition: partition}]
@@ -218,7 +227,7 @@ func (s *Store) spill(e *entry) rdd.Block {
 			err = cerr
 		}
 		if err == nil {
-			return rdd.Block{File: f.Name(), Disk: n}
+			return rdd.Block{File: f.Name(), Disk: n, Level: e.block.Level}
 		}
 		f.Remove()
 	}

@@ -2,6 +2,7 @@ package rdd
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type blockKeeper struct {
 	level     StorageLevel
 	rows      keptRows
 	again     func(rows any) encodedRows // the rows of a block in memory; nil if they cannot travel
+	kept      bool                       // the store has the partition, and is to have it in another form
 	reserved  int64
 }
 
@@ -42,7 +44,7 @@ type encodedRows interface {
 
 // fill keeps the rows. The rows to go on with are keptRows, as a stream, or those in the file, if it returns one.
 func (k *blockKeeper) fill() (file string, err error) {
-	if k.level == DiskOnly {
+	if !k.level.UseMemory() {
 		return k.toDisk()
 	}
 	for {
@@ -60,12 +62,12 @@ func (k *blockKeeper) fill() (file string, err error) {
 		k.reserved += need
 		k.rows.keep(k.scarce())
 	}
-	b := Block{Rows: k.rows.kept(), Memory: k.reserved}
+	b := Block{Rows: k.rows.kept(), Memory: k.reserved, Level: k.level}
 	if k.again != nil {
 		// What memory is given for outlives the keeper, and must not keep what the rows came from.
 		again, compress, key := k.again, k.compressor(), k.task.ShuffleEnv().Key
 		b.Write = func(rows any, file io.Writer) (int64, error) { return writeBlock(file, compress, key, again(rows)) }
-		b.Spills = k.level == MemoryAndDisk
+		b.Spills = k.level.UseDisk()
 	}
 	k.store.Put(k.dataset, k.partition, b)
 	return "", nil
@@ -73,7 +75,7 @@ func (k *blockKeeper) fill() (file string, err error) {
 
 // overflow goes on when the partition does not fit in memory: on disk, or without keeping it.
 func (k *blockKeeper) overflow(need int64) (file string, err error) {
-	if k.level == MemoryAndDisk {
+	if k.level.UseDisk() && !k.kept {
 		held := k.task.Hold()
 		if need > largeRow { // rows that are there, and what they are encoded in
 			held.Add(2 * need)
@@ -112,7 +114,7 @@ func (k *blockKeeper) toDisk() (file string, err error) {
 		f.Remove()
 		return "", fmt.Errorf("persist partition %d of dataset %d: %w", k.partition, k.dataset, err)
 	}
-	k.store.Put(k.dataset, k.partition, Block{File: f.Name(), Disk: n})
+	k.store.Put(k.dataset, k.partition, Block{File: f.Name(), Disk: n, Level: k.level})
 	return f.Name(), nil
 }
 
@@ -207,6 +209,46 @@ func openRows[T any](t *Task, path string, lost func(cause error) (Stream[T], er
 	return &decodedRows[T]{blocks: blocks, codec: c, lost: lost}, nil
 }
 
+// openEncoded streams rows that are in memory as writeBlock wrote them, and goes on where they are damaged as openRows does.
+func openEncoded[T any](t *Task, rows EncodedRows, lost func(cause error) (Stream[T], error)) (Stream[T], error) {
+	c, err := codec.Of[T]()
+	if err != nil {
+		return nil, err
+	}
+	blocks := rows.blocks()
+	blocks.task = t
+	if err := blocks.unseal(t.ShuffleEnv().Key); err != nil {
+		return lost(err)
+	}
+	return &decodedRows[T]{blocks: blocks, codec: c, lost: lost}, nil
+}
+
+// EncodedRows are the rows of a block in memory as Block.Write writes them: of a copy, since the executor that takes it need not know their type.
+type EncodedRows []byte
+
+// NewEncodedBlock makes a block of a copy, whose bytes it holds against their checksums.
+func NewEncodedBlock(rows EncodedRows, level StorageLevel) (Block, error) {
+	if err := rows.blocks().check(); err != nil {
+		return Block{}, err
+	}
+	return Block{Rows: rows, Memory: int64(len(rows)), Level: level, Spills: level.UseDisk(), Write: writeEncoded}, nil
+}
+
+func writeEncoded(rows any, to io.Writer) (int64, error) {
+	n, err := to.Write(rows.(EncodedRows))
+	return int64(n), err
+}
+
+func (e EncodedRows) blocks() *fileBlocks {
+	r := bytes.NewReader(e)
+	return readBlocks(inMemory{r}, bufio.NewReader(r), "in memory", r.Size())
+}
+
+// inMemory is a file that need not be closed.
+type inMemory struct{ *bytes.Reader }
+
+func (inMemory) Close() error { return nil }
+
 // decodedRows streams the rows of blocks.
 type decodedRows[T any] struct {
 	blocks encodedBlocks
@@ -271,7 +313,7 @@ func (s *decodedRows[T]) goOn(cause error) ([]T, error) {
 
 // fileBlocks reads a file that writeBlock wrote.
 type fileBlocks struct {
-	f    *os.File
+	f    io.ReadSeekCloser
 	r    *bufio.Reader
 	path string
 	size int64        // of the file
@@ -331,13 +373,18 @@ func openFile(path string) (*fileBlocks, error) {
 		f.Close()
 		return nil, err
 	}
-	b := &fileBlocks{f: f, r: bufio.NewReaderSize(f, 1<<18), path: path, size: fi.Size()}
+	return readBlocks(f, bufio.NewReaderSize(f, 1<<18), path, fi.Size()), nil
+}
+
+// readBlocks reads size bytes that writeBlock wrote.
+func readBlocks(f io.ReadSeekCloser, r *bufio.Reader, path string, size int64) *fileBlocks {
+	b := &fileBlocks{f: f, r: r, path: path, size: size}
 	if magic, err := b.r.Peek(len(sealedMagic)); err == nil && string(magic) == sealedMagic {
 		b.from = int64(len(sealedMagic))
 		_, _ = b.r.Discard(len(sealedMagic)) // they are there
 	}
 	b.left = b.size - b.from
-	return b, nil
+	return b
 }
 
 // CheckBlock holds the file of a kept partition, as Block.Write wrote it, against its checksums. It takes no key for that.
@@ -347,6 +394,11 @@ func CheckBlock(path string) error {
 		return err
 	}
 	defer b.f.Close()
+	return b.check()
+}
+
+// check reads all blocks.
+func (b *fileBlocks) check() error {
 	for {
 		if _, err := b.next(); err != nil {
 			if err == io.EOF {

@@ -97,7 +97,8 @@ func (n *Node) askCheckpoint(row reflect.Type, at func(dir, compression string) 
 
 // LocalCheckpoint has the lineage cut at the dataset by the next job that computes it, and relies on the persisted
 // blocks from then on. It returns the dataset, persisted to memory and disk if it was to memory only or not at all. That is faster
-// than Checkpoint and less safe: if an executor with some of the blocks is lost, or Unpersist is called, jobs on the dataset fail.
+// than Checkpoint and less safe: if an executor with some of the blocks is lost, or Unpersist is called, jobs on the dataset fail. A dataset that
+// was persisted at one of the levels with two copies survives the loss of one executor.
 func (r RDD[T]) LocalCheckpoint() RDD[T] {
 	r.node.askLocalCheckpoint(reflect.TypeFor[T](), countAction[T]{r})
 	return r
@@ -122,9 +123,12 @@ func (n *Node) askLocalCheckpoint(row reflect.Type, count Action) {
 	if n.checkpoint == nil {
 		pendingCheckpoints.Add(1)
 	}
-	if n.level == None || n.level == MemoryOnly {
+	switch n.level {
+	case None, MemoryOnly:
 		n.level = MemoryAndDisk
 		trackDataset(n)
+	case MemoryOnly2:
+		n.level = MemoryAndDisk2
 	}
 	n.checkpoint = &checkpoint{local: true, keep: func(ctx context.Context) (*lineage, string, error) {
 		_, err := countPartitions(ctx, n, "Count", count, nil) // reads, and so keeps, all partitions

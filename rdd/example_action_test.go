@@ -187,6 +187,19 @@ func ExampleRDD_Persist() {
 	// Output: MEMORY_AND_DISK
 }
 
+func ExampleStorageLevel_Replication() {
+	sc := driver.New(driver.Master("local[2]")) // on a cluster either executor could die once the rows are counted
+	defer sc.Stop()
+	r := rdd.Range(sc, 0, 10, 1, 2).Persist(rdd.MemoryAndDisk2)
+	level := r.Node().Level()
+	fmt.Println(level, level.Replication(), level.UseMemory(), level.UseDisk(), level.Valid())
+	n, err := r.Count(context.Background())
+	fmt.Println(n, err)
+	// Output:
+	// MEMORY_AND_DISK_2 2 true true true
+	// 10 <nil>
+}
+
 func ExampleRDD_Unpersist() {
 	ctx := context.Background()
 	sc := driver.New(driver.Master("local[2]"))

@@ -267,17 +267,10 @@ func (pr *Program) Preferred(p int) (hosts []string) {
 	return hosts
 }
 
-// Persisted lists the persisted partitions that partition p would read first: (dataset, partition) pairs, the cheapest ones to start
-// from.
-func (pr *Program) Persisted(p int) (blocks [][2]int) {
-	pr.walk(p, func(n *Node, p int) bool {
-		if n.Level() == None {
-			return false
-		}
-		blocks = append(blocks, [2]int{n.id, p})
-		return true
-	})
-	return blocks
+// Persisted visits the persisted partitions that partition p is computed from, the cheapest ones to start from first, each once. Where visit says that
+// one need not be computed, what is before it is left out.
+func (pr *Program) Persisted(p int, visit func(dataset, partition int) (kept bool)) {
+	pr.walk(p, func(n *Node, p int) bool { return n.Level() != None && visit(n.id, p) })
 }
 
 // Kept lists the persisted datasets of the last Encode, parents first.

@@ -16,21 +16,60 @@ type StorageLevel uint8
 
 // The storage levels, Spark's names in Go's spelling. Partitions that do not fit in memory are computed again when they are needed
 // (MemoryOnly) or lie on disk (MemoryAndDisk).
+//
+// The levels with a 2 keep each partition on two executors, on two hosts where there are two. When the first one has computed it the second one fetches
+// a copy, while the program goes on; losing an executor then costs no computation, and the copy that was lost is made anew from the other one. That
+// takes twice the memory or disk and sends every partition over the network once: it pays where a partition takes longer to compute than to send. A copy
+// in memory is kept as bytes until a task reads it, and is not kept where it does not fit (MemoryOnly2) or lies on disk (MemoryAndDisk2). A
+// task that runs elsewhere reads the partition from an executor that has it, where it would compute it at the other levels. With master local, which has
+// one executor, they are what they are without the 2.
 const (
 	None StorageLevel = iota
 	MemoryOnly
 	MemoryAndDisk
 	DiskOnly
+	MemoryOnly2
+	MemoryAndDisk2
+	DiskOnly2
 )
 
-var levelNames = [...]string{"NONE", "MEMORY_ONLY", "MEMORY_AND_DISK", "DISK_ONLY"}
+var levels = [...]struct {
+	name         string
+	memory, disk bool
+	copies       int
+}{
+	None:           {"NONE", false, false, 0},
+	MemoryOnly:     {"MEMORY_ONLY", true, false, 1},
+	MemoryAndDisk:  {"MEMORY_AND_DISK", true, true, 1},
+	DiskOnly:       {"DISK_ONLY", false, true, 1},
+	MemoryOnly2:    {"MEMORY_ONLY_2", true, false, 2},
+	MemoryAndDisk2: {"MEMORY_AND_DISK_2", true, true, 2},
+	DiskOnly2:      {"DISK_ONLY_2", false, true, 2},
+}
 
 // String is Spark's name of the level.
 func (l StorageLevel) String() string {
-	if int(l) < len(levelNames) {
-		return levelNames[l]
+	if l.Valid() {
+		return levels[l].name
 	}
 	return fmt.Sprintf("StorageLevel(%d)", uint8(l))
+}
+
+// Valid reports whether it is one of the levels above.
+func (l StorageLevel) Valid() bool { return int(l) < len(levels) }
+
+// UseMemory reports whether partitions are kept in memory as long as there is room.
+func (l StorageLevel) UseMemory() bool { return l.Valid() && levels[l].memory }
+
+// UseDisk reports whether partitions are kept on disk, all of them or those for which memory has no room.
+func (l StorageLevel) UseDisk() bool { return l.Valid() && levels[l].disk }
+
+// Replication is on how many executors each partition is kept: 2 for the levels with a 2, 0 for None, else 1.
+func (l StorageLevel) Replication() int {
+	if l.Valid() {
+		return levels[l].copies
+	}
+	return 0
 }
 
 // Cache is Persist(MemoryOnly).
@@ -49,7 +88,7 @@ func (n *Node) persist(level StorageLevel) {
 	switch {
 	case n.level != None && n.level != level && n.err == nil:
 		n.err = fail("Persist", fmt.Errorf("the level is already %v: call Unpersist before changing it to %v", n.level, level))
-	case int(level) >= len(levelNames) && n.err == nil:
+	case !level.Valid() && n.err == nil:
 		n.err = fail("Persist", fmt.Errorf("unknown storage level %d", level))
 	default:
 		n.level = level
@@ -71,30 +110,44 @@ func (n *Node) unpersist(ctx context.Context, wait bool) error {
 	return n.session.Unpersist(ctx, n.id, wait)
 }
 
-// computeCached streams a partition of a persisted dataset: from the block store if it is there, else by computing it and, while
-// the rows pass, keeping them.
+// computeCached streams a partition of a persisted dataset: from the block store if it is there, from an executor that has a copy, else by
+// computing it.
 func computeCached[T any](r RDD[T], t *Task, p int) (Stream[T], error) {
 	b, ok := t.runtime.Blocks().Get(r.node.id, p)
-	if ok {
+	switch {
+	case ok && b.foreign(r.node.level):
 		t.CachedRead++
-	}
-	if ok && (b.Rows != nil || r.node.level != MemoryOnly) {
+		return keep(r, t, p, true, func() (Stream[T], error) { return openBlock(r, t, p, b) })
+	case ok:
+		t.CachedRead++
 		return openBlock(r, t, p, b)
 	}
+	if path := t.replica(r.node, p); path != "" {
+		t.CachedRead++
+		return openRows(t, path, func(cause error) (Stream[T], error) {
+			warnOfLostBlock(r.node, p, cause)
+			return computeAndKeep(r, t, p)
+		})
+	}
+	return computeAndKeep(r, t, p)
+}
+
+func computeAndKeep[T any](r RDD[T], t *Task, p int) (Stream[T], error) {
+	return keep(r, t, p, false, func() (Stream[T], error) { return r.computeOp(t, p) })
+}
+
+// keep streams a partition that open computes, and keeps it while the rows pass. With kept it comes from another executor and the store has it: from
+// here on it is kept in memory, if there is room.
+func keep[T any](r RDD[T], t *Task, p int, kept bool, open func() (Stream[T], error)) (Stream[T], error) {
 	c, err := codec.Of[T]()
-	keeper := blockKeeper{task: t, store: t.runtime.Blocks(), dataset: r.node.id, partition: p, level: r.node.level}
+	keeper := blockKeeper{task: t, store: t.runtime.Blocks(), dataset: r.node.id, partition: p, level: r.node.level, kept: kept}
 	if err == nil {
 		keeper.again = rowsOfBlock[T]
 	}
 	if err = r.node.keepable(err); err != nil {
 		return nil, err
 	}
-	var in Stream[T]
-	if ok { // it came from another executor: from here on it is kept in memory, if there is room
-		in, err = openBlock(r, t, p, b)
-	} else {
-		in, err = r.computeOp(t, p)
-	}
+	in, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -107,33 +160,63 @@ func computeCached[T any](r RDD[T], t *Task, p int) (Stream[T], error) {
 	return rows, err
 }
 
-// recomputed is where the rows of a kept partition come from when its file is damaged or gone.
+// foreign says that a block is not what this executor would have made of the partition, because another one did: bytes in memory, or a file of a
+// partition that is to be in memory alone.
+func (b *Block) foreign(level StorageLevel) bool {
+	if b.Rows == nil {
+		return !level.UseDisk()
+	}
+	_, bytes := b.Rows.(EncodedRows)
+	return bytes
+}
+
+// replica fetches a partition from another executor that keeps it to a file of the task's; empty if there is none.
+func (t *Task) replica(n *Node, p int) (path string) {
+	if rt, ok := t.runtime.(ReplicaRuntime); ok && n.level.Replication() > 1 {
+		return rt.Replica(n.id, p)
+	}
+	return ""
+}
+
+// recomputed is where the rows of a kept partition come from when the block is damaged or gone.
 type recomputed[T any] struct {
 	of        RDD[T]
 	task      *Task
 	partition int
-	file      string
+	file      string // empty if it was in memory
 }
 
-// rows forgets the block and computes the partition, which keeps it again.
+// rows forgets the block and computes the partition, which keeps it again, or reads another executor's copy.
 func (c recomputed[T]) rows(cause error) (Stream[T], error) {
-	slog.Warn("a cached block cannot be read and is computed again", "dataset", c.of.node.id, "partition", c.partition, "error", cause)
+	warnOfLostBlock(c.of.node, c.partition, cause)
 	c.task.runtime.Blocks().Drop(c.of.node.id, c.partition, c.file)
 	return computeCached(c.of, c.task, c.partition)
 }
 
+func warnOfLostBlock(n *Node, partition int, cause error) {
+	slog.Warn("a cached block cannot be read and is read from another executor or computed again", "dataset", n.id, "partition", partition, "error", cause)
+}
+
 // keepable says why rows that cannot travel, for the given reason, cannot be kept; nil if they can.
 func (n *Node) keepable(err error) error {
-	if err == nil || n.level == MemoryOnly {
+	switch {
+	case err == nil:
 		return nil
+	case n.level.UseDisk():
+		return fmt.Errorf("persist dataset %d on disk: %w", n.id, err)
+	case n.level.Replication() > 1:
+		return fmt.Errorf("persist dataset %d on two executors: %w", n.id, err)
 	}
-	return fmt.Errorf("persist dataset %d on disk: %w", n.id, err)
+	return nil
 }
 
 // openBlock streams a kept partition.
 func openBlock[T any](r RDD[T], t *Task, p int, b Block) (Stream[T], error) {
 	if b.Rows == nil {
 		return openRows(t, b.File, recomputed[T]{r, t, p, b.File}.rows)
+	}
+	if rows, ok := b.Rows.(EncodedRows); ok {
+		return openEncoded(t, rows, recomputed[T]{r, t, p, ""}.rows)
 	}
 	chunks, ok := b.Rows.([][]T)
 	if !ok {

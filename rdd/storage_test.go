@@ -145,6 +145,33 @@ func TestPersistedDatasetsShareMemory(t *testing.T) {
 	}
 }
 
+// In local mode, with one executor, levels with two copies keep one, as those without do.
+func TestLevelsWithCopiesInLocal(t *testing.T) {
+	sc, dir := small(t)
+	for i, level := range []rdd.StorageLevel{rdd.MemoryOnly2, rdd.MemoryAndDisk2, rdd.DiskOnly2} {
+		r, computed := big(t, sc)
+		r = r.Persist(level)
+		first, second := checkBig(t, r, computed), checkBig(t, r, computed)
+		if first != bigRows || (second > 0) != (level == rdd.MemoryOnly2) || second == bigRows {
+			t.Errorf("%v: %d rows were computed, then %d", level, first, second)
+		}
+		if n := len(blockFiles(t, dir)); (n > 0) != level.UseDisk() || (n == bigParts) != (level == rdd.DiskOnly2) || n > bigParts {
+			t.Errorf("%v: %d of %d partitions are on disk", level, n, bigParts)
+		}
+		if single := rdd.StorageLevel(i + 1); level.String() != single.String()+"_2" || level.UseMemory() != single.UseMemory() || level.UseDisk() != single.UseDisk() {
+			t.Errorf("%v is no %v with a copy", level, single)
+		}
+		if err := r.Unpersist(context.Background(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for l, want := range map[rdd.StorageLevel]int{rdd.None: 0, rdd.MemoryOnly: 1, rdd.DiskOnly2: 2, rdd.DiskOnly2 + 1: 0} {
+		if n := l.Replication(); n != want || l.Valid() != (l <= rdd.DiskOnly2) {
+			t.Errorf("%v: %d copies, valid %v", l, n, l.Valid())
+		}
+	}
+}
+
 func TestDiskOnlyAndLostBlocks(t *testing.T) {
 	sc, dir := small(t)
 	r, computed := big(t, sc)

@@ -50,6 +50,13 @@ type FileRuntime interface {
 	File(name string) (path string, err error)
 }
 
+// ReplicaRuntime is a Runtime that knows which other executors keep partitions of datasets whose level has two copies.
+type ReplicaRuntime interface {
+	// Replica fetches such a partition to a file of the task's, as Block.Write wrote it. It is empty if nobody is known to have the partition, or none
+	// of those could be asked: the task computes it.
+	Replica(dataset, partition int) (path string)
+}
+
 // CommitRuntime is a Runtime whose driver decides which attempt of a task may publish what it wrote.
 type CommitRuntime interface {
 	// MayCommit asks the driver, and waits.
@@ -74,7 +81,7 @@ type BlockStore interface {
 	Unreserve(n int64)
 	// Put keeps a computed partition. The store takes over the reserved bytes of a block in memory.
 	Put(dataset, partition int, b Block)
-	// Drop forgets a partition that cannot be read from its file; one that was kept anew since, in another file, stays.
+	// Drop forgets a partition that cannot be read from its file, or from memory if that is empty; one that was kept anew since, in another file, stays.
 	Drop(dataset, partition int, file string)
 	// Create makes a file for a block on disk; Put takes it over.
 	Create(dataset, partition int) (*disk.File, error)
@@ -94,12 +101,14 @@ type ScarceStore interface {
 
 // Block is a computed partition: rows in memory, or a file.
 type Block struct {
-	Rows   any    // [][]T, nil when on disk
+	Rows   any    // [][]T or EncodedRows, nil when on disk
 	Memory int64  // estimated bytes of Rows
 	File   string // blocks of rows as the row codec wrote them
 	Disk   int64  // bytes of File
 	// Write writes the rows to a file, whose length it returns; nil if they cannot travel.
 	Write func(rows any, file io.Writer) (int64, error)
+	// Level is how the dataset is kept; None where that is not known, of a block that was moved.
+	Level StorageLevel
 	// Spills says that the rows are written when memory is needed for other blocks, and not forgotten.
 	Spills bool
 }

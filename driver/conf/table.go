@@ -74,6 +74,9 @@ var Keys = []Key{
 	{Name: "spark.storage.decommission.shuffleBlocks.maxThreads", Kind: Int, Default: "8", Min: "1", Doc: "How many map outputs and cached blocks are moved at once from one executor."},
 	{Name: "spark.storage.decommission.maxReplicationFailuresPerBlock", Kind: Int, Default: "3", Min: "1", Doc: "Failures to move a map output or a cached block after which it stays where it is, to be computed again."},
 
+	{Group: "Replication", Name: "spark.storage.replication.proactive", Kind: Bool, Default: "true", Doc: "Whether blocks cached at levels with two copies (MemoryOnly2 and its like) that have one left, since an executor was lost or is decommissioned, are copied to another one at once."},
+	{Name: "spark.storage.maxReplicationFailures", Kind: Int, Default: "1", Min: "0", Doc: "How many times a copy that failed is tried again, at another executor if there is one, before the block is left with the copies that it has."},
+
 	{Group: "Shuffle and storage", Name: "spark.shuffle.compress", Kind: Bool, Default: "true", Doc: "Whether map outputs are compressed. Blocks that shrink by less than a quarter turn compression off for the next ones."},
 	{Name: "spark.shuffle.spill.compress", Kind: Bool, Default: "true", Doc: "Whether data spilled during shuffles is compressed."},
 	{Name: "spark.shuffle.failOnChangedOutput", Kind: Bool, Default: "false", Doc: "Whether jobs fail when a map task that runs again writes other rows than the last time, because a function of the program gives other results each time. Otherwise there is a warning and an event, driver.OutputChanged, and what spark.shuffle.rollbackOnChangedOutput says."},
@@ -169,6 +172,7 @@ var absent = []struct{ name, reason string }{
 	{"spark.dynamicAllocation.", "the number of executors is fixed: spark.executor.instances"},
 	{"spark.executor.decommission.", "hosts listen to SIGPWR, and executors are ended once by spark.executor.decommission.forceKillTimeout"},
 	{"spark.storage.decommission.", "blocks move to other executors alone, whatever their size, and are tried again elsewhere at once"},
+	{"spark.storage.replication.", "second copies go to another host, in turn; there are no racks to know"},
 	{"spark.shuffle.service.", "map outputs are always served by a process that outlives the executor"},
 	{"spark.shuffle.push.", "there is no push-based shuffle"},
 	{"spark.shuffle.manager", "there is one shuffle"},

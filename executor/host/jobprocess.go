@@ -196,11 +196,11 @@ func (s *session) receive() error {
 	}
 }
 
-// copyBlock takes over a cached block.
+// copyBlock keeps a copy of a cached block.
 func (s *session) copyBlock(m *protocol.Copy) {
 	err := errors.ErrUnsupported
 	if c, ok := s.runner.(BlockCopier); ok && m.Output == nil {
-		err = c.CopyBlock(s.ctx, m.Block, m.Addr)
+		err = c.CopyBlock(s.ctx, m.Block, m.Addr, m.Level)
 	}
 	_ = s.conn.Send(copied(m.ID, err))
 }

@@ -29,11 +29,11 @@ type Runner interface {
 	Close() error
 }
 
-// BlockCopier is a Runner that takes over cached partitions of other executors.
+// BlockCopier is a Runner that keeps copies of cached partitions of other executors.
 type BlockCopier interface {
 	// CopyBlock fetches a cached partition from the server at addr and keeps it, which it reports. An error that wraps fs.ErrNotExist means
-	// that it is not there. It is called from many goroutines.
-	CopyBlock(ctx context.Context, id protocol.BlockID, addr string) error
+	// that it is not there. The level is that of protocol.Copy. It is called from many goroutines.
+	CopyBlock(ctx context.Context, id protocol.BlockID, addr string, level uint8) error
 }
 
 // RowCounter is a Runner that knows how much its tasks have read.

@@ -236,6 +236,7 @@ type Copy struct {
 	Output  *shuffle.Output // and where it lies; nil asks for a cached block
 	Block   BlockID
 	Addr    string // of the server that has the block
+	Level   uint8  // rdd.StorageLevel: how a second copy is kept; 0 for a block that is moved, which goes to disk
 }
 
 // Copied says what became of a Copy. The copy of a cached block is told of by BlockUpdates before.

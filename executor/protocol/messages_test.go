@@ -33,7 +33,7 @@ func samples() []Message {
 	at := time.Unix(1700000000, 123456789)
 	result := TaskResult{
 		ID: 1 << 40, Stage: StageKey{4, 1}, Partition: 7, Outcome: Succeeded, Value: []byte("value"), Output: &outputs[0],
-		Updates: []AccumulatorUpdate{{ID: 3, Value: []byte{1, 2}}, {ID: 4}}, Blocks: []BlockUpdate{{BlockID{1, 2}, 3, 4}, {ID: BlockID{5, 6}}},
+		Updates: []AccumulatorUpdate{{ID: 3, Value: []byte{1, 2}}, {ID: 4}}, Blocks: []BlockUpdate{{BlockID{1, 2}, 3, 4, 5}, {ID: BlockID{5, 6}}},
 		Metrics: TaskMetrics{
 			Start: at, Run: time.Second, ResultBytes: 1, RowsRead: 2, BytesRead: 3, RowsWritten: 4, BytesWritten: 5, CachedRead: 6,
 			Shuffle: shuffle.Metrics{
@@ -54,10 +54,10 @@ func samples() []Message {
 			Key: StageKey{1, 2}, Job: 3, Program: []byte("program"), Inputs: map[int][]shuffle.Output{5: outputs, 2: nil, 9: outputs[:1]},
 			Properties: map[string]string{"spark.job.description": "x"}, Gang: []Member{{"0.1", "localhost"}, {"1.1", "10.0.0.1"}}, MaxMessage: 1 << 20,
 		}, &StageBinary{},
-		&LaunchTasks{Tasks: []TaskDesc{{ID: 1, Stage: StageKey{2, 3}, Partition: 4, Attempt: 5, Splits: []byte("s")}, {}}}, &LaunchTasks{},
+		&LaunchTasks{Tasks: []TaskDesc{{ID: 1, Stage: StageKey{2, 3}, Partition: 4, Attempt: 5, Splits: []byte("s"), Replicas: []Replica{{ID: BlockID{6, 7}, Addrs: []string{"unix:/e", "unix:/f"}}, {}}}, {}}}, &LaunchTasks{},
 		&KillTask{ID: 5, Reason: "late"}, &KillTask{},
 		&TaskResults{Results: []TaskResult{result, failed, {}, hopeless, result}}, &TaskResults{},
-		&BlockUpdates{Updates: []BlockUpdate{{BlockID{1, 2}, 3, 4}}}, &BlockUpdates{},
+		&BlockUpdates{Updates: []BlockUpdate{{BlockID{1, 2}, 3, 4, 5}}}, &BlockUpdates{},
 		&Remove{Kind: RemoveStage, ID: 4, Attempt: 1}, &Remove{},
 		&ExecutorExited{ID: "0.1", Epoch: 1, Code: 42, Signal: 9, Killed: "k", Start: "s", Registered: true, Restarting: true, Stderr: "panic"}, &ExecutorExited{},
 		&KillExecutor{Epoch: 3, Reason: "silent"}, &KillExecutor{},
@@ -66,7 +66,7 @@ func samples() []Message {
 		&CommitRequest{ID: 7}, &CommitRequest{},
 		&CommitAnswer{ID: 8, Allowed: true}, &CommitAnswer{},
 		&Decommission{Reason: "power"}, &Decommission{},
-		&Copy{ID: 9, Shuffle: 3, Output: &outputs[0]}, &Copy{ID: 10, Block: BlockID{1, 2}, Addr: "unix:/d"}, &Copy{},
+		&Copy{ID: 9, Shuffle: 3, Output: &outputs[0]}, &Copy{ID: 10, Block: BlockID{1, 2}, Addr: "unix:/d", Level: 4}, &Copy{},
 		&Copied{ID: 9, Gone: true, Error: "not there"}, &Copied{},
 		&BarrierRequest{ID: 9, Round: 3, Gather: true, Message: []byte("hello")}, &BarrierRequest{},
 		&BarrierAnswer{IDs: []int64{9, -10}, Round: 3, Messages: [][]byte{[]byte("a"), []byte("bc")}, Error: "no"}, &BarrierAnswer{},

@@ -41,6 +41,13 @@ type TaskDesc struct {
 	Partition int
 	Attempt   int    // 0 for the first try of this task in this stage attempt
 	Splits    []byte // the input splits of this partition, as rdd.Program.Splits wrote them; empty if it reads none
+	Replicas  []Replica
+}
+
+// Replica says where a task finds a cached block of a dataset that is kept on several executors, besides its own.
+type Replica struct {
+	ID    BlockID
+	Addrs []string // of the servers that have it, the first one to be asked first
 }
 
 // Outcome says how a task attempt ended.
@@ -94,6 +101,7 @@ type BlockID struct {
 type BlockUpdate struct {
 	ID           BlockID
 	Memory, Disk int64 // bytes; both 0 when it is gone
+	Level        uint8 // rdd.StorageLevel: how its dataset is kept; 0 if it is gone or was moved
 }
 
 // TaskMetrics is what a task cost.

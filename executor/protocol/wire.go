@@ -123,13 +123,30 @@ func (m *LaunchTasks) write(w *writer) {
 		w.int(t.Partition)
 		w.int(t.Attempt)
 		w.bytes(t.Splits)
+		w.uint(uint64(len(t.Replicas)))
+		for _, b := range t.Replicas {
+			writeReplica(w, b)
+		}
 	}
 }
 
 func (m *LaunchTasks) read(r *reader) {
-	m.Tasks = list(r, 6, func(r *reader) TaskDesc {
-		return TaskDesc{ID: r.int64(), Stage: r.stage(), Partition: r.int(), Attempt: r.int(), Splits: r.bytes()}
+	m.Tasks = list(r, 7, func(r *reader) TaskDesc {
+		return TaskDesc{ID: r.int64(), Stage: r.stage(), Partition: r.int(), Attempt: r.int(), Splits: r.bytes(), Replicas: list(r, 3, readReplica)}
 	})
+}
+
+func writeReplica(w *writer, b Replica) {
+	w.int(b.ID.Dataset)
+	w.int(b.ID.Partition)
+	w.uint(uint64(len(b.Addrs)))
+	for _, a := range b.Addrs {
+		w.string(a)
+	}
+}
+
+func readReplica(r *reader) Replica {
+	return Replica{ID: BlockID{Dataset: r.int(), Partition: r.int()}, Addrs: list(r, 1, (*reader).string)}
 }
 
 func (m *KillTask) write(w *writer) {
@@ -263,7 +280,7 @@ func (t *TaskResult) read(r *reader) {
 	if parts&hasMore != 0 {
 		t.Error = r.string()
 		t.Updates = list(r, 2, func(r *reader) AccumulatorUpdate { return AccumulatorUpdate{ID: r.int(), Value: r.bytes()} })
-		t.Blocks = list(r, 4, readBlockUpdate)
+		t.Blocks = list(r, 5, readBlockUpdate)
 	}
 	m := &t.Metrics
 	m.Start = r.time()
@@ -291,10 +308,11 @@ func writeBlockUpdate(w *writer, b BlockUpdate) {
 	w.int(b.ID.Partition)
 	w.int64(b.Memory)
 	w.int64(b.Disk)
+	w.buf = append(w.buf, b.Level)
 }
 
 func readBlockUpdate(r *reader) BlockUpdate {
-	return BlockUpdate{ID: BlockID{Dataset: r.int(), Partition: r.int()}, Memory: r.int64(), Disk: r.int64()}
+	return BlockUpdate{ID: BlockID{Dataset: r.int(), Partition: r.int()}, Memory: r.int64(), Disk: r.int64(), Level: r.byte()}
 }
 
 func (m *BlockUpdates) write(w *writer) {
@@ -304,7 +322,7 @@ func (m *BlockUpdates) write(w *writer) {
 	}
 }
 
-func (m *BlockUpdates) read(r *reader) { m.Updates = list(r, 4, readBlockUpdate) }
+func (m *BlockUpdates) read(r *reader) { m.Updates = list(r, 5, readBlockUpdate) }
 
 func (m *Remove) write(w *writer) {
 	w.buf = append(w.buf, byte(m.Kind))
@@ -377,6 +395,7 @@ func (m *Copy) write(w *writer) {
 	w.int(m.Block.Dataset)
 	w.int(m.Block.Partition)
 	w.string(m.Addr)
+	w.buf = append(w.buf, m.Level)
 }
 
 func (m *Copy) read(r *reader) {
@@ -387,7 +406,7 @@ func (m *Copy) read(r *reader) {
 		m.Output = &out
 		return
 	}
-	m.Block, m.Addr = BlockID{Dataset: r.int(), Partition: r.int()}, r.string()
+	m.Block, m.Addr, m.Level = BlockID{Dataset: r.int(), Partition: r.int()}, r.string(), r.byte()
 }
 
 func (m *Copied) write(w *writer) {

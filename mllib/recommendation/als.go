@@ -108,7 +108,7 @@ func (a ALS[U, I]) withDefaults() (ALS[U, I], error) {
 		return a, fmt.Errorf("recommendation.ALS: Alpha is %v: choose a finite number", a.Alpha)
 	case a.ColdStartStrategy != ColdStartNaN && a.ColdStartStrategy != ColdStartDrop:
 		return a, fmt.Errorf("recommendation.ALS: ColdStartStrategy is %q: choose %q or %q", a.ColdStartStrategy, ColdStartNaN, ColdStartDrop)
-	case a.IntermediateStorageLevel > rdd.DiskOnly:
+	case !a.IntermediateStorageLevel.Valid():
 		return a, fmt.Errorf("recommendation.ALS: IntermediateStorageLevel is %v: choose one of package rdd", a.IntermediateStorageLevel)
 	}
 	if err := checkpoint.Check(a.CheckpointDir, a.CheckpointInterval); err != nil {

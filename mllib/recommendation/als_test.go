@@ -255,7 +255,7 @@ func TestWidthOfIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := recommendation.ALS[int32, int32]{Rank: 2, CheckpointInterval: -1, IntermediateStorageLevel: rdd.DiskOnly}.Fit(context.Background(), rdd.Parallelize(sc, narrow, 3))
+	b, err := recommendation.ALS[int32, int32]{Rank: 2, CheckpointInterval: -1, IntermediateStorageLevel: rdd.DiskOnly2}.Fit(context.Background(), rdd.Parallelize(sc, narrow, 3))
 	if err != nil {
 		t.Fatal(err)
 	}
