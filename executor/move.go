@@ -73,22 +73,51 @@ func (s *Store) open(id protocol.BlockID) (io.ReadCloser, int64, error) {
 }
 
 // CopyBlock implements host.BlockCopier: it keeps a cached partition that another executor has.
-func (j *jobRunner) CopyBlock(ctx context.Context, id protocol.BlockID, addr string, level uint8) error {
-	if _, ok := j.store.Get(id.Dataset, id.Partition); ok {
+func (j *jobRunner) CopyBlock(ctx context.Context, id protocol.BlockID, addr string, level uint8) (fetch func() error) {
+	c := j.store.beginCopy(id, rdd.StorageLevel(level))
+	return func() error {
+		defer j.store.endCopy(c)
+		if _, ok := j.store.Get(id.Dataset, id.Partition); ok {
+			return nil
+		}
+		if err := j.store.copyFrom(ctx, j.cfg.OpenBlock, addr, c); err != nil {
+			return fmt.Errorf("copy cached block %d of dataset %d: %w", id.Partition, id.Dataset, err)
+		}
+		j.reportBlocks()
 		return nil
 	}
-	if err := j.store.copyFrom(ctx, j.cfg.OpenBlock, addr, id, rdd.StorageLevel(level)); err != nil {
-		return fmt.Errorf("copy cached block %d of dataset %d: %w", id.Partition, id.Dataset, err)
-	}
-	j.reportBlocks()
-	return nil
+}
+
+// blockCopy is a copy that is being made. Its dataset may be removed meanwhile: what it holds can be of rows that are no longer right.
+type blockCopy struct {
+	id    protocol.BlockID
+	level rdd.StorageLevel
+	void  bool
+}
+
+func (s *Store) beginCopy(id protocol.BlockID, level rdd.StorageLevel) *blockCopy {
+	c := &blockCopy{id: id, level: level}
+	s.mu.Lock()
+	s.copies[c] = true
+	s.mu.Unlock()
+	return c
+}
+
+func (s *Store) endCopy(c *blockCopy) {
+	s.mu.Lock()
+	delete(s.copies, c)
+	s.mu.Unlock()
 }
 
 // errNoRoom says that a copy is not kept because no memory is left for it.
 var errNoRoom = errors.New("there is no room in memory for it")
 
+// errRemoved says that a copy is not kept because its dataset was removed.
+var errRemoved = errors.New("its dataset was removed meanwhile")
+
 // copyFrom keeps a copy of a partition: in memory as bytes if it is to be there and there is room, else on disk.
-func (s *Store) copyFrom(ctx context.Context, open openBlock, addr string, id protocol.BlockID, level rdd.StorageLevel) error {
+func (s *Store) copyFrom(ctx context.Context, open openBlock, addr string, c *blockCopy) error {
+	id, level := c.id, c.level
 	r, n, err := open(ctx, addr, blockName(id))
 	if err != nil {
 		return err
@@ -96,7 +125,7 @@ func (s *Store) copyFrom(ctx context.Context, open openBlock, addr string, id pr
 	defer r.Close()
 	if level.UseMemory() {
 		if s.Reserve(id.Dataset, n) {
-			return s.copyToMemory(r, n, id, level)
+			return s.copyToMemory(r, n, c)
 		}
 		if !level.UseDisk() {
 			return errNoRoom
@@ -109,24 +138,28 @@ func (s *Store) copyFrom(ctx context.Context, open openBlock, addr string, id pr
 	if err := writeCopy(f, r); err != nil {
 		return err
 	}
-	s.Put(id.Dataset, id.Partition, rdd.Block{File: f.Name(), Disk: n, Level: level})
+	if !s.put(id, rdd.Block{File: f.Name(), Disk: n, Level: level}, c) {
+		f.Remove()
+		return errRemoved
+	}
 	return nil
 }
 
 // copyToMemory reads the n bytes of a copy, for which memory was reserved.
-func (s *Store) copyToMemory(r io.Reader, n int64, id protocol.BlockID, level rdd.StorageLevel) error {
+func (s *Store) copyToMemory(r io.Reader, n int64, c *blockCopy) error {
 	rows := make(rdd.EncodedRows, n)
 	_, err := io.ReadFull(r, rows)
 	var b rdd.Block
 	if err == nil {
-		b, err = rdd.NewEncodedBlock(rows, level)
+		b, err = rdd.NewEncodedBlock(rows, c.level)
+	}
+	if err == nil && !s.put(c.id, b, c) {
+		err = errRemoved
 	}
 	if err != nil {
 		s.Unreserve(n)
-		return err
 	}
-	s.Put(id.Dataset, id.Partition, b)
-	return nil
+	return err
 }
 
 // writeCopy writes a copy to a file, which it closes, and holds it against its checksums. After an error the file is gone.

@@ -74,7 +74,7 @@ func TestCopiesAreKeptWhereThereIsRoom(t *testing.T) {
 		var told []protocol.BlockUpdate
 		s := NewStore(m, disk.New(dir), func(u protocol.BlockUpdate) { told = append(told, u) })
 		id := protocol.BlockID{Dataset: 7, Partition: 3}
-		err := s.copyFrom(context.Background(), damagedSender().open, c.from, id, c.level)
+		err := s.copyFrom(context.Background(), damagedSender().open, c.from, s.beginCopy(id, c.level))
 		_, used, _ := m.Used()
 		files, _ := filepath.Glob(filepath.Join(dir, "*"))
 		if kept := c.memory+c.disk > 0; !kept {
@@ -109,6 +109,30 @@ func TestCopiesAreKeptWhereThereIsRoom(t *testing.T) {
 		s.Remove(7)
 		if _, used, _ := m.Used(); used != 0 {
 			t.Errorf("%v: %d bytes are taken at the end", c.level, used)
+		}
+		s.Close()
+	}
+}
+
+// A copy whose dataset is removed while it is being made is not kept: its rows may no longer be right.
+func TestCopyOfARemovedDataset(t *testing.T) {
+	for _, level := range []rdd.StorageLevel{rdd.MemoryOnly2, rdd.DiskOnly2} {
+		dir := t.TempDir()
+		m := NewMemory(2000, 1)
+		s := NewStore(m, disk.New(dir), func(u protocol.BlockUpdate) { t.Errorf("%v: %+v was told", level, u) })
+		c, other := s.beginCopy(protocol.BlockID{Dataset: 7}, level), s.beginCopy(protocol.BlockID{Dataset: 8}, level)
+		err := s.copyFrom(context.Background(), func(ctx context.Context, addr, name string) (io.ReadCloser, int64, error) {
+			s.Remove(7)
+			return damagedSender().open(ctx, addr, name)
+		}, "good", c)
+		files, _ := filepath.Glob(filepath.Join(dir, "*"))
+		if _, used, _ := m.Used(); !errors.Is(err, errRemoved) || used != 0 || len(files) != 0 || other.void {
+			t.Errorf("%v: error %v, %d bytes taken, files %v, another dataset's copy void %v", level, err, used, files, other.void)
+		}
+		s.endCopy(c)
+		s.endCopy(other)
+		if len(s.copies) != 0 {
+			t.Error("copies are remembered")
 		}
 		s.Close()
 	}

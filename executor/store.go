@@ -23,7 +23,8 @@ type Store struct {
 	freeing sync.Mutex // held while blocks are put out
 	mu      sync.Mutex
 	blocks  map[protocol.BlockID]*entry
-	recent  *list.List // of *entry, most recently used in front
+	copies  map[*blockCopy]bool // being made
+	recent  *list.List          // of *entry, most recently used in front
 	files   int
 	changed func(protocol.BlockUpdate)
 }
@@ -36,7 +37,7 @@ type entry struct {
 
 // NewStore makes an empty store with its files in dirs; changed is told of every block that comes or goes.
 func NewStore(memory *Memory, dirs *disk.Dirs, changed func(protocol.BlockUpdate)) *Store {
-	s := &Store{memory: memory, dirs: dirs, blocks: map[protocol.BlockID]*entry{}, recent: list.New(), changed: changed}
+	s := &Store{memory: memory, dirs: dirs, blocks: map[protocol.BlockID]*entry{}, copies: map[*blockCopy]bool{}, recent: list.New(), changed: changed}
 	memory.evict = func(need int64) int64 { return s.free(need, -1) }
 	return s
 }
@@ -94,8 +95,16 @@ func (s *Store) Unreserve(n int64) { s.memory.unreserve(n) }
 
 // Put keeps a block whose memory was reserved.
 func (s *Store) Put(dataset, partition int, b rdd.Block) {
-	id := protocol.BlockID{Dataset: dataset, Partition: partition}
+	s.put(protocol.BlockID{Dataset: dataset, Partition: partition}, b, nil)
+}
+
+// put keeps a block, unless it is a copy whose dataset was removed.
+func (s *Store) put(id protocol.BlockID, b rdd.Block, c *blockCopy) (kept bool) {
 	s.mu.Lock()
+	if c != nil && c.void {
+		s.mu.Unlock()
+		return false
+	}
 	if old, ok := s.blocks[id]; ok {
 		s.drop(old)
 	}
@@ -104,6 +113,7 @@ func (s *Store) Put(dataset, partition int, b rdd.Block) {
 	s.blocks[id] = e
 	s.mu.Unlock()
 	s.changed(present(id, b))
+	return true
 }
 
 // present is the update for a block that is kept. One without rows counts as a byte: no bytes would mean that it is gone, and tasks
@@ -133,6 +143,9 @@ func (s *Store) Remove(dataset int) {
 		if id.Dataset == dataset {
 			s.drop(e)
 		}
+	}
+	for c := range s.copies {
+		c.void = c.void || c.id.Dataset == dataset
 	}
 }
 

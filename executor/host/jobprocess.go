@@ -185,7 +185,7 @@ func (s *session) receive() error {
 			}
 			s.runner.Remove(*m)
 		case *protocol.Copy:
-			go s.copyBlock(m)
+			s.copyBlock(m)
 		case *protocol.Stop:
 			return errStopped
 		case *protocol.Refused:
@@ -198,11 +198,11 @@ func (s *session) receive() error {
 
 // copyBlock keeps a copy of a cached block.
 func (s *session) copyBlock(m *protocol.Copy) {
-	err := errors.ErrUnsupported
+	fetch := func() error { return errors.ErrUnsupported }
 	if c, ok := s.runner.(BlockCopier); ok && m.Output == nil {
-		err = c.CopyBlock(s.ctx, m.Block, m.Addr, m.Level)
+		fetch = c.CopyBlock(s.ctx, m.Block, m.Addr, m.Level)
 	}
-	_ = s.conn.Send(copied(m.ID, err))
+	go func() { _ = s.conn.Send(copied(m.ID, fetch())) }()
 }
 
 func copied(id int64, err error) *protocol.Copied {

@@ -31,9 +31,10 @@ type Runner interface {
 
 // BlockCopier is a Runner that keeps copies of cached partitions of other executors.
 type BlockCopier interface {
-	// CopyBlock fetches a cached partition from the server at addr and keeps it, which it reports. An error that wraps fs.ErrNotExist means
-	// that it is not there. The level is that of protocol.Copy. It is called from many goroutines.
-	CopyBlock(ctx context.Context, id protocol.BlockID, addr string, level uint8) error
+	// CopyBlock fetches a cached partition from the server at addr and keeps it, which it reports, when the function that it returns is called, on any
+	// goroutine. If Remove takes the dataset away before that has ended nothing is kept. An error that wraps fs.ErrNotExist means that the partition is
+	// not there. The level is that of protocol.Copy.
+	CopyBlock(ctx context.Context, id protocol.BlockID, addr string, level uint8) (fetch func() error)
 }
 
 // RowCounter is a Runner that knows how much its tasks have read.
