@@ -199,7 +199,7 @@ func (r *reader) nextBlock() ([]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, r.fail(err)
+			return nil, r.fail(r.diagnose(r.current, err))
 		}
 		return block, nil
 	}
@@ -228,6 +228,45 @@ func (r *reader) fail(err error) error {
 		return cause
 	}
 	return &FetchError{Shuffle: r.shuffle, Map: r.current.out.Map, Reduce: r.part, Location: r.current.out.Location, Err: err}
+}
+
+// checkTime is how long a holder may take to read its blocks again.
+const checkTime = 30 * time.Second
+
+// diagnose adds to the error about a block that has come damaged twice where that happened: whoever holds it compares what lies on its disk with the checksums
+// once more (Spark: ShuffleChecksumHelper.diagnoseCorruption).
+func (r *reader) diagnose(q *request, err error) error {
+	if !errors.Is(err, errCorrupt) {
+		return err
+	}
+	if !q.remote {
+		return fmt.Errorf("%w: damaged on the disk of this host, in %s", err, DataFile(q.out.Location.Dir, WriterID{r.shuffle, q.out.Map, q.out.Attempt}))
+	}
+	holder, ok := r.env.Fetcher.(Checker)
+	if !ok {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, checkTime)
+	defer cancel()
+	switch damage, cause := holder.Check(ctx, r.shuffle, *q.out, q.start, q.end); {
+	case cause != nil:
+		return fmt.Errorf("%w; whether on the disk of its host or on the way cannot be said: %w", err, cause)
+	case damage != "":
+		return fmt.Errorf("%w: damaged on the disk of its host: %s", err, damage)
+	}
+	return fmt.Errorf("%w: damaged on the way, for it is whole on the disk of its host: look at the network and the memory of both hosts", err)
+}
+
+// VerifyBlocks reads n bytes of blocks and holds them against their checksums.
+func VerifyBlocks(in io.Reader, n int64) error {
+	s := &streamSource{in: io.NopCloser(in), left: n, buf: make([]byte, 1<<20), retried: true}
+	for {
+		if _, err := s.next(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // open makes the next non-empty segment the source: the current partition of the next request.
@@ -310,7 +349,7 @@ func (r *reader) await(q *request) error {
 		m.FetchWaitNanos += int64(time.Since(began))
 	}
 	if q.err != nil {
-		return r.fail(q.err)
+		return r.fail(r.diagnose(q, q.err))
 	}
 	return nil
 }

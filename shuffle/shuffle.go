@@ -142,6 +142,14 @@ type Fetcher interface {
 	Fetch(ctx context.Context, shuffle int, out Output, start, end int) (io.ReadCloser, error)
 }
 
+// Checker is a Fetcher whose hosts can read what they have once more.
+type Checker interface {
+	Fetcher
+	// Check has the host of a map output compare what Fetch would return, as it lies on its disk, with the checksums, and returns what is wrong with it; empty
+	// if nothing is.
+	Check(ctx context.Context, shuffle int, out Output, start, end int) (damage string, err error)
+}
+
 // Env is what an executor gives to the shuffles of its tasks.
 type Env struct {
 	Location Location // what this executor's own map outputs are published with; Dir is where files are written

@@ -428,6 +428,52 @@ func damageInTransit(t *testing.T, key *seal.Key) {
 	}
 }
 
+// checkedFetcher has hosts that check what they have.
+type checkedFetcher struct {
+	remoteFetcher
+	wrong string
+	err   error
+}
+
+func (f *checkedFetcher) Check(context.Context, int, Output, int, int) (string, error) {
+	return f.wrong, f.err
+}
+
+// The error about a block that came damaged twice says where that happened.
+func TestDamageIsDiagnosed(t *testing.T) {
+	env := localEnv(t)
+	env.Compression = "none"
+	out, _ := writeMap(t, env, WriterID{1, 0, 9}, 2, 4000)
+	silent := errors.New("it is silent")
+	for _, limit := range []int64{0, 1000} { // fetched whole, and as it comes
+		for _, c := range []struct {
+			wrong string
+			err   error
+			want  string
+		}{
+			{"", nil, "damaged on the way"},
+			{"data file: corrupt", nil, "damaged on the disk of its host: data file: corrupt"},
+			{"", silent, "cannot be said: it is silent"},
+		} {
+			f := &checkedFetcher{wrong: c.wrong, err: c.err}
+			f.damage = func(_ int64, b []byte) []byte { b[len(b)/2] ^= 4; return b }
+			remote := *env
+			remote.Location.Host, remote.Fetcher, remote.MaxBytesInFlight = "there", f, limit
+			var fetch *FetchError
+			if _, err := drainErr(&remote, []Output{out}, 1, 2); !errors.As(err, &fetch) || !errors.Is(err, errCorrupt) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("limit %d, wrong %q, %v: %v", limit, c.wrong, c.err, err)
+			}
+		}
+	}
+	file := DataFile(env.Location.Dir, WriterID{1, 0, 9})
+	if err := os.Truncate(file, 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := drainErr(env, []Output{out}, 1, 2); err == nil || !strings.Contains(err.Error(), "on the disk of this host, in "+file) {
+		t.Errorf("on this host: %v", err)
+	}
+}
+
 func TestReadCancelled(t *testing.T) {
 	noLeaks(t)
 	env := localEnv(t)

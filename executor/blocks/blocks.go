@@ -9,8 +9,9 @@
 //
 // The format, integers little endian:
 //
-//	request:  uint32 length of what follows; one byte, 'm' or 'n'; then
+//	request:  uint32 length of what follows; one byte, 'm', 'c' or 'n'; then
 //	          'm', a range of a map output: varints shuffle, map, attempt, first and last+1 reduce partition
+//	          'c', the same, to be compared with its checksums instead of sent: "failed" tells the damage
 //	          'n', a named block: its name
 //	answer:   one byte, 0 found, 1 not found, 2 failed; uint64 length; then the data, or the reason as text
 package blocks
@@ -33,6 +34,7 @@ const (
 	maxReason   = 4096
 	answerSize  = 1 + 8
 	askMap      = 'm'
+	askCheck    = 'c'
 	askName     = 'n'
 	found       = 0
 	notFound    = 1
@@ -67,7 +69,11 @@ func (q *request) String() string {
 	if q.op == askName {
 		return fmt.Sprintf("block %q", q.name)
 	}
-	return fmt.Sprintf("partitions [%d,%d) of map output %d, attempt %d, of shuffle %d", q.start, q.end, q.mapN, q.attempt, q.shuffle)
+	what := ""
+	if q.op == askCheck {
+		what = "a check of "
+	}
+	return what + fmt.Sprintf("partitions [%d,%d) of map output %d, attempt %d, of shuffle %d", q.start, q.end, q.mapN, q.attempt, q.shuffle)
 }
 
 // append writes the request with its length.
@@ -102,7 +108,7 @@ func parseRequest(b []byte) (request, error) {
 	case askName:
 		q.name = string(b)
 		return q, nil
-	case askMap:
+	case askMap, askCheck:
 		var v [5]int64
 		for i := range v {
 			x, n := binary.Varint(b)

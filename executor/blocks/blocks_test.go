@@ -3,8 +3,10 @@ package blocks
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -264,6 +266,55 @@ func TestClosedClientAndServer(t *testing.T) {
 }
 
 // flaky accepts connections of one application and ends the first few after the request.
+// A host says whether what it has matches the checksums, and where it does not.
+func TestCheck(t *testing.T) {
+	checkLeaks(t)
+	block := make([]byte, 16, 16+100_000) // the header of shuffle's blocks
+	block = block[:cap(block)]
+	for i, v := range [3]uint32{100_000, 100_000, 1} { // stored and encoded bytes, rows
+		binary.LittleEndian.PutUint32(block[4+4*i:], v)
+	}
+	binary.LittleEndian.PutUint32(block, crc32.Checksum(block[4:], crc32.MakeTable(crc32.Castagnoli)))
+	path := filepath.Join(t.TempDir(), "data")
+	content := bytes.Repeat(block, 30)
+	files := func(shuffle, _ int, _ int64, start, end int) (*os.File, int64, int64, error) {
+		if shuffle != 7 {
+			return nil, 0, 0, fs.ErrNotExist
+		}
+		f, err := os.Open(path)
+		return f, int64(start * 10 * len(block)), int64((end - start) * 10 * len(block)), err
+	}
+	secret := protocol.NewSecret()
+	for _, addr := range addresses(t) {
+		s := serve(t, addr, secret, ServerConfig{Files: files})
+		c := NewClient(secret, ClientConfig{RetryWait: time.Millisecond})
+		check := func(shuffle, start, end int) (string, error) {
+			return c.Check(t.Context(), shuffle, output(s.Addr()), start, end)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if damage, err := check(7, 0, 3); damage != "" || err != nil {
+			t.Errorf("whole: %q, %v", damage, err)
+		}
+		if _, err := check(8, 0, 3); !errors.Is(err, ErrNotFound) {
+			t.Errorf("not there: %v", err)
+		}
+		bad := bytes.Clone(content)
+		bad[15*len(block)+5000] ^= 1
+		if err := os.WriteFile(path, bad[:29*len(block)], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for p, want := range []string{"", "corrupt", "corrupt"} { // flipped, and cut
+			if damage, err := check(7, p, p+1); err != nil || (damage == "") != (want == "") || !strings.Contains(damage, want) || want != "" && !strings.Contains(damage, path) {
+				t.Errorf("partition %d: %q, %v", p, damage, err)
+			}
+		}
+		c.Close()
+		s.Close()
+	}
+}
+
 func TestRetries(t *testing.T) {
 	checkLeaks(t)
 	secret := protocol.NewSecret()

@@ -82,6 +82,19 @@ func (c *Client) Fetch(ctx context.Context, shuffleID int, out shuffle.Output, s
 	return r, nil
 }
 
+// Check implements shuffle.Checker.
+func (c *Client) Check(ctx context.Context, shuffleID int, out shuffle.Output, start, end int) (damage string, err error) {
+	r, _, err := c.open(ctx, out.Location.Addr, &request{op: askCheck, shuffle: shuffleID, mapN: out.Map, attempt: out.Attempt, start: start, end: end})
+	var remote *RemoteError
+	switch {
+	case errors.As(err, &remote):
+		return remote.Message, nil
+	case err != nil:
+		return "", err
+	}
+	return "", r.Close()
+}
+
 // Open returns a named block and its length from the server at addr. Errors wrap ErrNotFound if it is not there. The reader must
 // be closed; ctx bounds all of it.
 func (c *Client) Open(ctx context.Context, addr, name string) (io.ReadCloser, int64, error) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spark-go/spark-go/executor/protocol"
+	"github.com/spark-go/spark-go/shuffle"
 )
 
 // ServerConfig says what a server serves. Files and Provider may be nil: such blocks are then not found.
@@ -132,6 +133,17 @@ func (s *Server) answer(nc net.Conn, q *request, buf []byte) error {
 		}
 		defer f.Close()
 		return s.sendFile(nc, f, offset, length, buf)
+	case q.op == askCheck && s.config.Files != nil:
+		f, offset, length, err := s.config.Files(q.shuffle, q.mapN, q.attempt, q.start, q.end)
+		if err != nil {
+			return refuse(nc, err)
+		}
+		defer f.Close()
+		if err := shuffle.VerifyBlocks(io.NewSectionReader(f, offset, length), length); err != nil {
+			return refuse(nc, fmt.Errorf("%s: %w", f.Name(), err))
+		}
+		_, err = nc.Write(appendAnswer(buf[:0], found, 0))
+		return err
 	case q.op == askName && s.config.Provider != nil:
 		r, length, err := s.config.Provider.Open(q.name)
 		if err != nil {
